@@ -40,9 +40,9 @@ def data(
     common, options = common or CommonOptions(), options or DataOptions()
     from plausibly.data.columns import kind_files
     from plausibly.data.loading import load
-    from plausibly.data.origins import is_table
+    from plausibly.data.sources.opening import open_source
 
-    if write_kinds is not None and not is_table(data):
+    if write_kinds is not None and not open_source(data).has_columns:
         raise UserError(
             f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name"
         )

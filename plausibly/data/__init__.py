@@ -3,7 +3,6 @@
 from plausibly.data.dataset import Dataset, TrueDistribution
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
+from plausibly.data.loading import load, load_rows
 
 __all__ = ["Dataset", "Events", "Format", "TrueDistribution", "load", "load_rows"]

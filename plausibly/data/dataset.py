@@ -50,6 +50,19 @@ class Dataset:
     def __post_init__(self) -> None:
         self.shown = self.train
 
+    @classmethod
+    def of_parts(
+        cls, name: str, source: str, fingerprint: str, format: Format, events: dict[str, Events]
+    ) -> Dataset:
+        """The dataset whose events are those of parts, of which that for calibration may be none."""
+        train = events["train"]
+        spared = events.get("calibration", train[:0])
+        found = cls(
+            name, source, fingerprint, format, train, events["valid"], events["test"], spared
+        )
+        found.shown = events.get("shown", train)
+        return found
+
     @property
     def schema(self) -> Schema:
         return self.format.schema

@@ -11,8 +11,8 @@ from plausibly.data import labels
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress
 from plausibly.data.formats.labelled import LABEL
-from plausibly.data.origins import is_table
 from plausibly.data.questions import place_of_name
+from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 from plausibly.fitting.settings import DataRequest, Listener, Settings
 from plausibly.runs.record import Origin, ReadingOptions
@@ -46,7 +46,7 @@ def parts_elsewhere(options: dict[str, Any]) -> dict[str, Any]:
 
 def load_request(wanted: DataRequest, on_progress: RowProgress) -> tuple[Dataset, Origin]:
     """The data, and their origin."""
-    if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
+    if LABEL in (*wanted.context, *wanted.event) and not open_source(wanted.source).has_columns:
         wanted = replace(wanted, reading=wanted.reading | {"labelled": True})
     dataset = wanted.load(on_progress)
     return dataset, data_origin(dataset, {"seed": wanted.seed, **wanted.reading})

@@ -28,10 +28,9 @@ import pyarrow as pa
 from plausibly.capabilities import DensityModel, device_of
 from plausibly.coding.streams import FORMAT_VERSION
 from plausibly.data.events import RowProgress, ignore_progress, join_events
-from plausibly.data.files.originals import RoundTrip, open_original, rows_in_memory
-from plausibly.data.files.pieces import counting_rows_from
-from plausibly.data.origins import naming_source
-from plausibly.data.rows import estimate_rows, row_pieces
+from plausibly.data.files.originals import RoundTrip, open_original
+from plausibly.data.sources.opening import open_source, reading_source
+from plausibly.data.sources.rows import counting_rows_from
 from plausibly.errors import UserError
 from plausibly.jobs.blocks import (
     ROWS_PER_BLOCK,
@@ -91,14 +90,13 @@ def write_compressed(
     run: Run, model: bytes, data: Any, path: Path | str, verify: bool, on_progress: RowProgress
 ) -> Measure:
     """Writes rows, behind the run that decodes them or nothing."""
-    data = data if isinstance(data, str | Path) else rows_in_memory(data, run.format)
-    path = Path(path)
-    expected = estimate_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
+    rows, path = open_source(data).plain(run.format), Path(path)
+    expected = rows.estimate_rows(run.format)
     _refuse_path(path, data)
-    found, source = _begin_measure(run, verify), open_original(data, run.format)
+    found, source = _begin_measure(run, verify), open_original(rows, run.format)
     with _writing(path, data, source) as file:
         file.write(file_head(FORMAT_VERSION) + model)
-        pieces = row_pieces(data, run.format, ROWS_PER_BLOCK)
+        pieces = rows.pieces(run.format, ROWS_PER_BLOCK)
         index = _write_blocks(
             run, pieces, file, found, source, lambda rows: on_progress(rows, expected)
         )
@@ -135,7 +133,7 @@ def _writing(path: Path, data: Any, source: RoundTrip) -> Iterator[IO[bytes]]:
         holding_lock(path),
         delivering_file(path) as draft,
         open(draft, "wb") as file,
-        naming_source(data),
+        reading_source(data),
     ):
         yield file
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.files.outputs import score_output
-from plausibly.data.rows import estimate_rows
+from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import ScoreRanking, full_conditionals_refusal
 from plausibly.families.proposals import EffectiveSampleSize
@@ -78,7 +78,7 @@ def fill_to(
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
     impute.require(run.model)
     refuse_same(out, data)
-    output, rows = run.format.output(out), estimate_rows(data, run.format)
+    output, rows = run.format.output(out), open_source(data).estimate_rows(run.format)
     with carry_out(run, FillJob(data, str(out), seed), out, work, rows, on_progress) as shards:
         output.write(shards, out, guard)
         return shards.rows, read_effective_size(shards)
@@ -125,7 +125,7 @@ def score_to(
 ) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes the scores of `data` as `Run.score` gives them; without `out` they are returned."""
     score.require(run.model)
-    rows = estimate_rows(data, run.format)
+    rows = open_source(data).estimate_rows(run.format)
     refused = (
         full_conditionals_refusal(run.model, min(run.shard_rows, rows or run.shard_rows))
         if each
@@ -147,7 +147,7 @@ def conditionals_to(
 ) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     conditionals.require(run.model)
-    total = estimate_rows(data, run.format)
+    total = open_source(data).estimate_rows(run.format)
     return _score_job(run, ConditionalsJob(data), None, out, work, on_progress, total, guard)
 
 

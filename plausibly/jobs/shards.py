@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from plausibly.data.events import RowProgress, ignore_progress
-from plausibly.data.files.pieces import counting_rows_from
-from plausibly.data.origins import naming_source, source_fingerprint
-from plausibly.data.rows import row_pieces
+from plausibly.data.sources.opening import open_source, reading_source
+from plausibly.data.sources.rows import counting_rows_from
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import score_rows
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
@@ -89,16 +88,16 @@ class RowsJob(ShardJob):
     data: str
 
     def pieces(self, run: Run) -> Iterable[Any]:
-        with naming_source(self.data):
-            yield from row_pieces(self.data, run.format, run.shard_rows)
+        with reading_source(self.data) as source:
+            yield from source.pieces(run.format, run.shard_rows)
 
     def plan(self, run: Run) -> dict[str, Any]:
-        return super().plan(run) | {"contents": source_fingerprint(self.data)}
+        return super().plan(run) | {"contents": open_source(self.data).fingerprint()}
 
     @contextmanager
     def rows_of(self, run: Run, number: int) -> Iterator[None]:
         """Says of a wrong row where it is in `data`."""
-        with naming_source(self.data), counting_rows_from(number * run.shard_rows):
+        with reading_source(self.data), counting_rows_from(number * run.shard_rows):
             yield
 
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
 from plausibly.data.events import Events, join_events
-from plausibly.data.origins import naming_source
 from plausibly.data.questions import free_variable, question
-from plausibly.data.rows import load_rows
+from plausibly.data.sources.opening import reading_source
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.answers import Answer, make_answer
 from plausibly.evaluation.answers.classification import Classification
@@ -236,8 +235,8 @@ class Fitted(Judged):
 
     def _questions(self, data: Any) -> tuple[Events, Collection[str]]:
         """Rows whose holes are unobserved, and the names of the columns that they have."""
-        with naming_source(data):
-            rows = load_rows(data, self.format)
+        with reading_source(data) as source:
+            rows = source.rows(self.format)
             events = self.format.questions(rows)
         events.groups = self._groups(rows)
         return events, self.format.present(rows)

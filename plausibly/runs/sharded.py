@@ -12,9 +12,8 @@ from torch import Tensor
 from plausibly.capabilities import Model, Trainable, device_of
 from plausibly.data.events import Events, join_events
 from plausibly.data.formats.format import Format
-from plausibly.data.origins import naming_source
 from plausibly.data.questions import question
-from plausibly.data.rows import load_rows
+from plausibly.data.sources.opening import reading_source
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
@@ -64,8 +63,8 @@ class Sharded:
         """Events of rows, a file or a built-in's split, in this run's format; events as they are."""
         if isinstance(data, Events):
             return data
-        with naming_source(data):
-            rows = load_rows(data, self.format)
+        with reading_source(data) as source:
+            rows = source.rows(self.format)
             events = self.format.events(rows)
         if not len(events):
             raise UserError("there are no rows to look at")
@@ -78,8 +77,8 @@ class Sharded:
 
     def _require_questions(self, data: Any) -> Events:
         """Events of rows whose holes are unobserved. UserError where there are no rows."""
-        with naming_source(data):
-            events = self.format.questions(load_rows(data, self.format))
+        with reading_source(data) as source:
+            events = self.format.questions(source.rows(self.format))
         if not len(events):
             raise UserError("there are no rows to fill")
         return events

@@ -13,7 +13,7 @@ import pytest
 
 import plausibly
 from plausibly.capabilities import BoundedModel, DensityModel
-from plausibly.data.rows import load_rows
+from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener

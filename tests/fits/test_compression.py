@@ -18,7 +18,7 @@ from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, DamagedStream, SymbolReader, SymbolWriter
 from plausibly.contract.checks import shake_weights
 from plausibly.contract.promises.coding import log_gaps
-from plausibly.data.rows import load_rows
+from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary

@@ -7,8 +7,8 @@ import torch
 
 import plausibly
 from benchmarks.large import STEPS, chunk, make, measured
-from plausibly.data import sources
 from plausibly.data.loading import load
+from plausibly.data.sources import table_files
 from plausibly.errors import UserError
 from plausibly.report.samples import MAX_SAMPLES, real_events
 from plausibly.report.scales import make_plotted_rows
@@ -19,9 +19,9 @@ ROWS = 3000
 @pytest.fixture
 def piecemeal(monkeypatch):
     """Every file is large."""
-    monkeypatch.setattr(sources, "LARGE_CELLS", 0)
-    monkeypatch.setattr(sources, "SMALL_BYTES", 0)
-    monkeypatch.setattr(sources, "ROWS_PER_PIECE", 700)
+    monkeypatch.setattr(table_files, "LARGE_CELLS", 0)
+    monkeypatch.setattr(table_files, "SMALL_BYTES", 0)
+    monkeypatch.setattr(table_files, "ROWS_PER_PIECE", 700)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def both(monkeypatch, source, **options):
     """The data of a file as a whole, and a piece at a time."""
     whole = load(source, **options)
     for name, value in (("LARGE_CELLS", 0), ("SMALL_BYTES", 0), ("ROWS_PER_PIECE", 700)):
-        monkeypatch.setattr(sources, name, value)
+        monkeypatch.setattr(table_files, name, value)
     return whole, load(source, **options)
 
 
@@ -81,8 +81,8 @@ def test_parts_of_their_own(monkeypatch, folder):
 
 
 def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, folder):
-    monkeypatch.setattr(sources, "FORMAT_ROWS", 500)
-    monkeypatch.setattr(sources, "MAX_HELD_OUT_ROWS", 100)
+    monkeypatch.setattr(table_files, "FORMAT_ROWS", 500)
+    monkeypatch.setattr(table_files, "MAX_HELD_OUT_ROWS", 100)
     on_progress: list[tuple[int, int]] = []
     dataset = load(folder / "orders.parquet", on_progress=lambda *told: on_progress.append(told))
     assert on_progress == [(first, ROWS) for first in range(0, ROWS, 700)]
@@ -105,7 +105,7 @@ def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, fo
 
 
 def test_a_hole_outside_the_rows_that_teach_is_no_error(monkeypatch, piecemeal, tmp_path):
-    monkeypatch.setattr(sources, "FORMAT_ROWS", 50)
+    monkeypatch.setattr(table_files, "FORMAT_ROWS", 50)
     draw = np.random.default_rng(0)
     flags = pd.array(draw.random(2000) < 0.3, dtype="boolean")
     flags[1234] = pd.NA
@@ -139,9 +139,7 @@ def test_a_hundredth_of_ten_million_rows_takes_little_memory(tmp_path):
     )
     make(path, 100_000)
     _, base = measured(STEPS["import"])
-    piecemeal = (
-        "from plausibly.data import sources; sources.LARGE_CELLS, sources.FORMAT_ROWS = 0, 20_000; "
-    )
+    piecemeal = "from plausibly.data.sources import table_files as files; files.LARGE_CELLS, files.FORMAT_ROWS = 0, 20_000; "
     words |= {"path": str(path), "out": str(tmp_path), "rows": 100_000}
     peaks = [
         measured(piecemeal + STEPS[name].format(**words))[1] - base

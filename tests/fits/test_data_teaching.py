@@ -15,7 +15,8 @@ from PIL import Image
 from pyarrow import feather
 
 import plausibly
-from plausibly.data import sources, splits
+from plausibly.data import splits
+from plausibly.data.sources import table_files
 
 ROWS = 120
 HELD = ("valid", "test", "calibration")
@@ -99,7 +100,7 @@ def test_only_training_rows_teach_the_format_of_a_file_read_in_pieces(tmp_path, 
         ("ROWS_PER_PIECE", 50),
         ("FORMAT_ROWS", 60),
     ):
-        monkeypatch.setattr(sources, name, value)
+        monkeypatch.setattr(table_files, name, value)
     before, split = plausibly.load(csv(frame(), tmp_path)), split_of("")
     for part in HELD:
         after = plausibly.load(csv(otherwise(frame(), getattr(split, part)), tmp_path))

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,12 +17,11 @@ from pandas.testing import assert_frame_equal
 from scipy.stats import chi2_contingency
 
 import plausibly
-from plausibly.data import sources
 from plausibly.data.columns.storage import Storage
 from plausibly.data.files.originals import open_original
-from plausibly.data.files.tables import read_table
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows, row_pieces
+from plausibly.data.loading import load, load_rows
+from plausibly.data.sources import table_files
+from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import make_settings as settings_of
@@ -227,7 +225,7 @@ def test_a_hole_where_training_had_none_costs_the_same_in_every_container(name, 
 
 
 def rows_of(source):
-    return read_table(Path(source))[0] if isinstance(source, str) else source
+    return open_source(source).frame()
 
 
 def test_samples_have_the_types_words_and_shares_of_holes_of_the_file(containers):
@@ -290,7 +288,8 @@ def test_a_strange_type_comes_back(name, tmp_path):
     pa.feather.write_feather(whole, tmp_path / "t.arrow")
     format = load(tmp_path / "t.arrow").format
     format.write(
-        format.rows(format.events(format.read(tmp_path / "t.arrow"))), tmp_path / "again.arrow"
+        format.rows(format.events(load_rows(tmp_path / "t.arrow", format))),
+        tmp_path / "again.arrow",
     )
     again = pa.feather.read_table(tmp_path / "again.arrow")
     if name in ("coded", "viewed"):  # which pandas holds as texts, and writes as such
@@ -462,7 +461,7 @@ def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatc
     """A block whose rows a Parquet file would hold as another type than those before them."""
     source, dataset = containers["parquet"]
     rows = rows_of(source)
-    file = open_original(source, dataset.format)
+    file = open_original(open_source(source), dataset.format)
     file.look(rows[:50], dataset.format.events(rows[:50]))
     restore = Storage.restore
     monkeypatch.setattr(Storage, "restore", lambda own, texts: restore(own, texts).astype(str))
@@ -480,13 +479,13 @@ def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatc
 def test_a_file_read_in_pieces_is_the_same(containers, name, monkeypatch):
     source, whole = containers[name]
     for limit, value in (("LARGE_CELLS", 0), ("SMALL_BYTES", 0), ("ROWS_PER_PIECE", 70)):
-        monkeypatch.setattr(sources, limit, value)
+        monkeypatch.setattr(table_files, limit, value)
     pieces = load(source)
     assert pieces.format.to_json() == whole.format.to_json()
     for part in ("train", "test"):
         assert torch.equal(getattr(pieces, part).codes, getattr(whole, part).codes)
         assert torch.equal(getattr(pieces, part).log_within, getattr(whole, part).log_within)
-    frames = list(row_pieces(source, whole.format, 45))
+    frames = list(open_source(source).pieces(whole.format, 45))
     assert [len(frame) for frame in frames] == [45, 45, 45, 45, 20]
     assert_frame_equal(pd.concat(frames, ignore_index=True), rows_of(source))
 

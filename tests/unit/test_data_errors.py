@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from plausibly.data import Format, load, load_rows
-from plausibly.data.files.pieces import table_file
+from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 
 GOOD = "a,b\n" + "1,x\n2,y\n3,z\n" * 9
@@ -80,7 +80,7 @@ def test_a_gzip_file_that_breaks_off_while_it_is_read_in_pieces(tmp_path: Path) 
     packed[len(packed) // 2 : len(packed) // 2 + 300] = bytes(300)
     (tmp_path / "t.csv.gz").write_bytes(packed)
     with pytest.raises(UserError, match="is not a whole gzip file"):
-        list(table_file(tmp_path / "t.csv.gz").frames(100))
+        list(open_source(tmp_path / "t.csv.gz").frames(100))
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.npz", "t.npy", "t-idx3-ubyte"])

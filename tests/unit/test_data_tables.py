@@ -19,8 +19,7 @@ from plausibly.data.columns.unforeseen import log_text
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.table_learning import learn_table_format
 from plausibly.data.formats.tables import TableFormat
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
+from plausibly.data.loading import load, load_rows
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Grid, Real
 
@@ -186,7 +185,7 @@ def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
         * 1
     )
     data = from_text(tmp_path, text)
-    rows = data.format.read(tmp_path / "t.csv")
+    rows = load_rows(tmp_path / "t.csv", data.format)
     data.format.write(data.format.rows(data.format.events(rows)), tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes().decode() == text
 
@@ -217,7 +216,7 @@ def test_what_a_column_is_guessed_to_be(
     data = from_text(tmp_path, "x\n" + "".join(f"{cell or chr(34) * 2}\n" for cell in cells))
     assert isinstance(data.schema.kinds[0], kind)
     assert data.format.describe()[0]["kind"] == word
-    again = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
+    again = data.format.rows(data.format.events(load_rows(tmp_path / "t.csv", data.format)))
     data.format.write(again, tmp_path / "again.csv")
     kept = load_rows(str(tmp_path / "again.csv"), data.format)["x"].fillna("").tolist()
     assert kept == cells
@@ -238,7 +237,7 @@ def test_columns_that_are_no_variables_are_set_aside(
     data = from_text(tmp_path, csv_of(x=cells, y=["a", "b"] * 50))
     assert data.format.names == ("y",) and data.format.describe()[0]["kind"] == role
     assert any("'x' is set aside" in note for note in data.notes)
-    rows = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
+    rows = data.format.rows(data.format.events(load_rows(tmp_path / "t.csv", data.format)))
     assert [str(cell) for cell in rows["x"].fillna("")] == cells
     drawn = data.format.rows(data.format.draw(torch.zeros(3, 1), np.random.default_rng(0)))
     expected = {"constant": [cells[0]] * 3, "id": ["N00000", "N00001", "N00002"]}.get(

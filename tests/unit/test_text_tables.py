@@ -12,7 +12,7 @@ import torch
 from plausibly.data import Dataset, load, load_rows
 from plausibly.data.columns.instants import date_ticks_in
 from plausibly.data.columns.numbers import parse_number
-from plausibly.data.files.pieces import table_file
+from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 from plausibly.events.kinds import OTHER
 
@@ -53,7 +53,7 @@ def test_what_separates_cells_is_told_by_the_rows(tmp_path: Path, dialect: str) 
     rows = load_rows(str(tmp_path / "t.csv"), data.format)
     data.format.write(data.format.rows(data.format.events(rows)), tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes().decode() == DIALECTS[dialect]
-    pieces = list(table_file(tmp_path / "t.csv").frames(7))
+    pieces = list(open_source(tmp_path / "t.csv").frames(7))
     assert sum(map(len, pieces)) == 60 and pieces[1].equals(rows[7:14].reset_index(drop=True))
 
 
@@ -365,7 +365,7 @@ def test_a_file_in_utf16_is_read_and_said(tmp_path: Path) -> None:
         )
         assert any("UTF-16" in note for note in data.notes) is (coding == "utf-16")
         assert returned(data, tmp_path)[1:] == text.splitlines()[1:]
-        assert sum(map(len, table_file(tmp_path / "t.csv").frames(7))) == 60
+        assert sum(map(len, open_source(tmp_path / "t.csv").frames(7))) == 60
     big = "\ufeff".encode("utf-16-be") + text.encode("utf-16-be")
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(big))
     assert load(str(tmp_path / "t.csv.gz")).rows["train"] == 45

@@ -38,7 +38,7 @@ DEEP_GRAY_BITS = 16  # bits of deep gray, where no image told how many are in us
 ORIENTATION_TAG = 0x0112  # of EXIF; 1 is upright
 
 
-class ImageFolder(NamedTuple):
+class ImageStack(NamedTuple):
     """Equal images, (n, h, w) or (n, h, w, 3) uint8, notes on what was done to them, and the bits of deep gray."""
 
     rows: np.ndarray
@@ -96,7 +96,7 @@ def read_folder(
     size: tuple[int, int] | None = None,
     colour: bool | None = None,
     depth: int | None = None,
-) -> ImageFolder:
+) -> ImageStack:
     """All images of a folder.
 
     `size` is (height, width); without it the most common size, at most 32 on the longest side. `depth` is how many bits
@@ -115,7 +115,7 @@ def read_folder(
     notes = _notes(sizes, target, coloured)
     notes += reader.notes(len(files), sum(look.gray for look in looks))
     notes += _places(folder, files) + _omission_notes(folder, others)
-    return ImageFolder(rows, notes, reader.depth)
+    return ImageStack(rows, notes, reader.depth)
 
 
 def _gray_bits(top: int) -> int:

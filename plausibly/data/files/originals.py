@@ -15,13 +15,11 @@ from typing import IO, Any
 import numpy as np
 
 from plausibly.data.events import Events
-from plausibly.data.files.arrays import as_array
-from plausibly.data.files.arrow_tables import index_to_columns, level_names
-from plausibly.data.files.pieces import table_file
 from plausibly.data.files.regularity import first_difference
 from plausibly.data.files.tables import TEXT_SUFFIXES, read_contents
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat
+from plausibly.data.sources.source import Source
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category
 from plausibly.system.files import suffix_of
@@ -30,27 +28,13 @@ MAX_RIVAL_BYTES = 32 << 20  # bytes that others are tried on
 MAX_WEBP_SIDE = 16_383  # pixels of a WebP's side
 
 
-def rows_in_memory(data: Any, format: Format) -> Any:
-    """Rows that are no file, as a frame for a table and as an array for all else. UserError for what is neither."""
-    if not isinstance(format, TableFormat):
-        return as_array(data)
-    import pandas as pd
-
-    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
-    levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
-    if levels <= columns - {*map(str, frame.columns)}:
-        return index_to_columns(frame, columns)
-    return frame
-
-
 class RoundTrip:
     """Rows in memory or in a file; `size` is in bytes, of a file as it lies there."""
 
-    def __init__(self, source: Any, format: Format) -> None:
-        path = Path(source) if isinstance(source, str | Path) else None
-        self.format, self.path = format, path if path and path.is_file() else None
+    def __init__(self, source: Source, format: Format) -> None:
+        self.format, self.path = format, source.file
         self.size = self.path.stat().st_size if self.path else 0
-        self._notes: dict[str, None] = dict.fromkeys(_file_notes(self.path, format))
+        self._notes: dict[str, None] = dict.fromkeys(source.table_notes())
         self._schema: Any = None
         self._kept: list[Any] = []
         self._kept_bytes = 0
@@ -154,11 +138,6 @@ class RoundTrip:
         return {}
 
 
-def _file_notes(path: Path | None, format: Format) -> list[str]:
-    """Notes on what of a table's file is no part of the table."""
-    return table_file(path).notes() if path and isinstance(format, TableFormat) else []
-
-
 def rows_from_events(format: Format, events: Events) -> Any:
     """The rows of events. UserError where there are none."""
     try:
@@ -242,17 +221,13 @@ def _measure_picture(image: Any) -> dict[str, int]:
 class TextOriginal(RoundTrip):
     """A text file, compared byte for byte."""
 
-    def __init__(self, source: str | Path, format: TableFormat) -> None:
+    def __init__(self, source: Source, path: Path, format: TableFormat) -> None:
         super().__init__(source, format)
-        with open(source, "rb") as start:
+        with open(path, "rb") as start:
             packed = start.read(2) == b"\x1f\x8b"
-        self._file: IO[bytes] = gzip.open(source) if packed else open(source, "rb")  # type: ignore[assignment]  # noqa: SIM115
-        self._suffix, self._table, self._lines, self._same = (
-            suffix_of(source),
-            format,
-            0,
-            not self._notes,
-        )
+        self._file: IO[bytes] = gzip.open(path) if packed else open(path, "rb")  # type: ignore[assignment]  # noqa: SIM115
+        self._suffix, self._table = suffix_of(path), format
+        self._lines, self._same = 0, not self._notes
 
     def close(self) -> None:
         self._file.close()
@@ -282,12 +257,8 @@ class TextOriginal(RoundTrip):
         return super().notes()
 
 
-def open_original(source: Any, format: Format) -> RoundTrip:
-    """The file or the rows that `source` is."""
-    if (
-        isinstance(format, TableFormat)
-        and isinstance(source, str | Path)
-        and suffix_of(source) in TEXT_SUFFIXES
-    ):
-        return TextOriginal(source, format)
+def open_original(source: Source, format: Format) -> RoundTrip:
+    """The file or the rows that a source is."""
+    if isinstance(format, TableFormat) and source.file and suffix_of(source.file) in TEXT_SUFFIXES:
+        return TextOriginal(source, source.file, format)
     return RoundTrip(source, format)

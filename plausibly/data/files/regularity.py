@@ -6,7 +6,7 @@ Every cell is the same in any case. A file may quote a cell in one line and not 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,14 +19,21 @@ MAX_ROWS_CHECKED = 200_000  # looked at for how lines are written
 CHARACTERS_SHOWN = 40  # characters of a line
 
 
-def describe_irregularities(
-    suffix: str, start: bytes, first: Any, rows: int, format: TableFormat
-) -> list[str]:
+class TextStart(NamedTuple):
+    """The start of a text file: its suffix, some bytes, and the rows of their first lines."""
+
+    suffix: str
+    data: bytes
+    first: Any
+
+
+def describe_irregularities(start: TextStart, rows: int, format: TableFormat) -> list[str]:
     """A note on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
 
-    `start` has the lines of the `first` rows, and more where these are not all `rows`.
+    The start has more than its lines where these are not all `rows`.
     """
-    note = _line(start, first.iloc[:MAX_ROWS_CHECKED], rows, format.dialect_for(suffix))
+    some, dialect = start.first.iloc[:MAX_ROWS_CHECKED], format.dialect_for(start.suffix)
+    note = _line(start.data, some, rows, dialect)
     return [f"not byte for byte: {note}"] if note else []
 
 

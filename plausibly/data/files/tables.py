@@ -14,11 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from plausibly.data.files import dialects
-from plausibly.data.files.arrow_tables import frame_of, with_index
 from plausibly.data.files.dialects import Dialect
 from plausibly.errors import UserError, count_phrase
-from plausibly.system.files import suffix_of
 
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
 UTF32 = b"\xff\xfe\x00\x00"
@@ -43,13 +40,16 @@ def read_contents(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def file_fingerprint(path: Path, files: Iterable[Path] = ()) -> str:
-    """SHA-256 of a file, or of the names and contents of some files of a folder."""
-    if not path.is_dir():
-        return str(_sha256(path).hexdigest())
+def file_fingerprint(path: Path) -> str:
+    """SHA-256 of a file."""
+    return str(_sha256(path).hexdigest())
+
+
+def folder_fingerprint(folder: Path, files: Iterable[Path]) -> str:
+    """SHA-256 of the names and contents of some files of a folder."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(str(file.relative_to(path)).encode() + b"\0")
+        digest.update(str(file.relative_to(folder)).encode() + b"\0")
         digest.update(_sha256(file).digest())
     return digest.hexdigest()
 
@@ -57,30 +57,6 @@ def file_fingerprint(path: Path, files: Iterable[Path] = ()) -> str:
 def _sha256(path: Path) -> Any:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256")
-
-
-def read_table(path: Path) -> tuple[Any, Dialect | None]:
-    """A table and, of a text file, its dialect."""
-    if path.is_dir() or suffix_of(path) not in TABLE_SUFFIXES:
-        raise UserError(
-            f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here"
-        )
-    data = read_contents(path)
-    if suffix_of(path) in TEXT_SUFFIXES:
-        return read_text(as_utf8(data, path), path)
-    return _read_columnar(data, path), None
-
-
-def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
-    """A text table with a header line. UserError names the line that is wrong."""
-    refuse_encoding(data, path)
-    plain, start = dialects.sniff_dialect(data, suffix_of(path) == "tsv")
-    data = dialects.without_gaps(data[start:], plain)
-    if not data.strip():
-        raise UserError(f"{path} is empty; it needs a header line and rows below it")
-    dialect = dialects.learn_dialect(data, plain)
-    header = column_header(io.BytesIO(data), dialect, path)
-    return _parse_text(data, header, dialect, path), dialect
 
 
 def is_utf16(data: bytes) -> bool:
@@ -159,22 +135,6 @@ def text_options(
     return {"read_options": read, "parse_options": parse, "convert_options": convert}
 
 
-def _parse_text(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.csv
-
-    if data.count(b'"') % 2:
-        refuse_ragged(io.BytesIO(data), header, dialect, path)
-    try:
-        table = pyarrow.csv.read_csv(io.BytesIO(data), **text_options(dialect, len(header)))
-    except pa.ArrowInvalid as error:
-        refuse_ragged(io.BytesIO(data), header, dialect, path)
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if not table.num_rows:
-        raise UserError(f"{path} has a header line but no rows")
-    return text_frame(header, table)
-
-
 def text_frame(names: list[str], table: Any) -> Any:
     """An Arrow table of texts as a frame in which an empty one is a hole."""
     import pandas as pd
@@ -196,24 +156,6 @@ def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Pa
                 )
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num + dialect.said}: {error}") from error
-
-
-def _read_columnar(data: bytes, path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.feather
-    import pyarrow.parquet
-
-    try:
-        reader = (
-            pyarrow.parquet.read_table
-            if suffix_of(path) == "parquet"
-            else pyarrow.feather.read_table
-        )
-        return frame_of(with_index(reader(io.BytesIO(data))))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}"
-        ) from error
 
 
 def write_text(header: list[str], columns: list[np.ndarray], dialect: Dialect, path: Path) -> None:

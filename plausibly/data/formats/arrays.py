@@ -13,7 +13,7 @@ from torch import Tensor
 
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import images
-from plausibly.data.files.arrays import as_array, read_one, write_rows
+from plausibly.data.files.arrays import as_array, write_rows
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError, as_number
 from plausibly.events.kinds import Category, Kind, Level
@@ -204,19 +204,16 @@ class ArrayFormat(Format):
             len(flat), *self.row_shape
         )
 
-    def read(self, source: Any) -> Any:
-        if not isinstance(source, str | Path):
-            return source
-        if Path(source).is_dir():
-            return images.read_folder(Path(source), *self._image_size(), self.depth).rows
-        rows = read_one(str(source))
+    def reshape(self, rows: Any) -> Any:
+        if not isinstance(rows, np.ndarray):
+            return rows
         flat = rows.ndim == 2 and rows.shape[1] == self.schema.size
         return rows.reshape(len(rows), *self.row_shape) if flat and self.layout != "hwc" else rows
 
-    def _image_size(self) -> tuple[tuple[int, int], bool]:
+    def image_form(self) -> tuple[tuple[int, int], bool, int]:
         if self.layout not in ("hw", "hwc"):
             raise UserError(f"a folder of images has other rows than shape {self.row_shape}")
-        return (self.schema.shape[1], self.schema.shape[2]), self.layout == "hwc"
+        return (self.schema.shape[1], self.schema.shape[2]), self.layout == "hwc", self.depth
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         png = partial(self.write_png, across=across)

@@ -39,6 +39,8 @@ class Format(ABC):
     """The only code that knows the outside world; learned from training rows, kept as JSON."""
 
     word: ClassVar[str]
+    tabular: ClassVar[bool] = False  # whether rows are tables
+    labelled: ClassVar[bool] = False  # whether a label stands before each row
     known: ClassVar[dict[str, type[Format]]] = {}
     schema: Schema
     names: tuple[str, ...]
@@ -132,9 +134,13 @@ class Format(ABC):
         They come after `before` others.
         """
 
-    @abstractmethod
-    def read(self, source: Any) -> Any:
-        """Rows of a file of this format, or of rows already in memory."""
+    def reshape(self, rows: Any) -> Any:
+        """The rows of an array that may be flat, in their shape."""
+        return rows
+
+    def image_form(self) -> tuple[tuple[int, int], bool, int]:
+        """The height and width of images, whether they are coloured, and the bits of deep gray. UserError for others."""
+        raise UserError(f"a folder of images has other rows than the {self.word} of the model")
 
     @abstractmethod
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:

@@ -33,6 +33,7 @@ class LabelledFormat(Format):
     """
 
     word = "labelled"
+    labelled = True
 
     def __init__(self, labels: tuple[int, ...], inner: ArrayFormat) -> None:
         if not 1 < len(labels) <= MAX_LABELS or list(labels) != sorted(set(labels)):
@@ -154,8 +155,11 @@ class LabelledFormat(Format):
         drawn = self.draw(codes, generator).values
         return self.events(np.where(events.observed.numpy(), events.values, drawn))
 
-    def read(self, source: Any) -> Any:
-        return self.inner.read(source)
+    def reshape(self, rows: Any) -> Any:
+        return self.inner.reshape(rows)
+
+    def image_form(self) -> tuple[tuple[int, int], bool, int]:
+        return self.inner.image_form()
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         png = partial(self._write_png, across=across)

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from plausibly.data.events import Document, Events
-from plausibly.data.files.arrays import as_array, read_one, write_rows
+from plausibly.data.files.arrays import as_array, write_rows
 from plausibly.data.formats import tables
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError, as_number, count_phrase
@@ -88,9 +88,6 @@ class NumericArrayFormat(Format):
         self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
     ) -> Events:
         return self.table.fill(events, codes, generator, before)
-
-    def read(self, source: Any) -> Any:
-        return read_one(str(source)) if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         write_rows(rows, Path(path))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plausibly.data.columns.numbers import MAX_REAL, decimal_step, learn_real
 from plausibly.data.events import Document, Events, pack_events
-from plausibly.data.files.arrays import as_array, read_one, write_rows
+from plausibly.data.files.arrays import as_array, write_rows
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError, as_number, count_phrase
 from plausibly.events.kinds import Real
@@ -114,9 +114,6 @@ class RealArrayFormat(Format):
             return events
         drawn = self.draw(codes, generator).values
         return self._events(np.where(events.observed.numpy(), events.values, drawn), None)
-
-    def read(self, source: Any) -> Any:
-        return read_one(str(source)) if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         write_rows(rows, Path(path))

@@ -120,3 +120,14 @@ def _check_words(kinds: dict[str, str]) -> None:
             raise UserError(
                 f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}"
             )
+
+
+def describe_table(format: TableFormat) -> list[str]:
+    """Notes on columns: those set aside, what else was guessed of the others, and holes."""
+    notes = [f"column {column.name!r} is set aside: {column.describe()}" for column in format.aside]
+    notes += [f"column {c.name!r}: {c.why}" for c in format.modelled if "; " in c.why]
+    holes = [column for column in format.modelled if column.holes]
+    if holes:
+        have = f"{count_phrase(len(holes), 'column')} ha{'s' if len(holes) == 1 else 've'}"
+        notes.append(f"{have} holes, {holes[0].name!r} {holes[0].holes} in training")
+    return notes + [f"column {name!r} is dropped" for name in format.dropped]

@@ -71,6 +71,7 @@ class TableFormat(Format):
     """Columns in the order of the file; `dialect` is None for tables whose cells have types."""
 
     word = "table"
+    tabular = True
 
     def __init__(
         self,
@@ -290,9 +291,6 @@ class TableFormat(Format):
         return self._assemble(
             TableValues(cells, known.aside if known.recorded else drawn.aside), len(events)
         )
-
-    def read(self, source: Any) -> Any:
-        return tables.read_table(Path(source))[0] if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         output = self.output(Path(path))

@@ -1,0 +1,239 @@
+"""Arrays in memory and in files: npz (splits by name, bits packed or not), npy and idx. No pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import struct
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.files.arrays import as_array
+from plausibly.data.files.tables import read_contents
+from plausibly.data.formats.format import Format
+from plausibly.data.sources.rows import ArrayRows, Rows
+from plausibly.data.sources.source import FileSource, MemorySource
+from plausibly.errors import UserError, did_you_mean
+
+SPLITS = dict(
+    train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"
+)  # fmt: skip
+ROW_NAMES, LABEL_NAMES = (
+    ("x", "data", "images", "features", "inputs"),
+    ("y", "labels", "label", "targets", "target"),
+)
+NAME_PATTERN = re.compile(
+    "(?P<role>{0})?_?(?P<split>{1})?_?(?P<after>{0})?".format(
+        "|".join(ROW_NAMES + LABEL_NAMES), "|".join(SPLITS)
+    )
+)
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+class Array(MemorySource):
+    """An array, a tensor, or lists of numbers."""
+
+    @property
+    def called(self) -> str:
+        return "'an array'"
+
+    def fingerprint(self) -> str:
+        return array_fingerprint(as_array(self.held))
+
+    def digest(self, rows: Rows) -> str:
+        return array_fingerprint(rows.whole)
+
+    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+        rows = as_array(self.held)
+        return ArrayRows(self.text, {"all": rows}, labels={} if labelled else None)
+
+    def frame(self) -> Any:
+        return self.held
+
+    def held_out(self, format: Format) -> Any:
+        if format.tabular:
+            kind = type(self.held).__name__
+            raise UserError(
+                f"a table cannot be split with {kind}; give a table with the same columns"
+            )
+        return self.held
+
+
+def array_fingerprint(array: np.ndarray) -> str:
+    """SHA-256 of an array's type, shape and entries."""
+    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+class ArrayFile(FileSource):
+    """A file with an array: npy or idx."""
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """The arrays by the names of splits, or one array as `all`."""
+        data = read_contents(self.path)
+        if data[:2] == b"\0\0":
+            return {"all": _parse_idx(data, self.path)}
+        try:
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, EOFError, OSError, struct.error) as error:
+            raise UserError(
+                f"{self.path} is not a whole file with an array of numbers: {error}"
+            ) from error
+        try:
+            return {"all": as_array(array)}
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}") from error
+
+    def notes(self, labelled: bool) -> list[str]:
+        """Notes on all else that the file holds; on labels only if they are not modelled."""
+        return []
+
+    def array(self) -> np.ndarray:
+        parts = self.parts()
+        if len(parts) > 1:
+            names = ", ".join(f"{self.path}:{name}" for name in parts)
+            raise UserError(f"{self.path} has several splits; name one: {names}")
+        return next(iter(parts.values()))
+
+    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+        labels = self.labels() if labelled else None
+        return ArrayRows(self.text, self.parts(), self.notes(labelled), labels=labels)
+
+
+def _parse_idx(data: bytes, path: Path) -> np.ndarray:
+    """The idx form of LeCun's MNIST files: type, number of sides, sides, entries."""
+    kind, sides = data[2], data[3]
+    start = 4 + 4 * sides
+    shape = struct.unpack(f">{sides}I", data[4:start]) if len(data) >= start else ()
+    if kind not in IDX_TYPES or not sides or not shape:
+        raise UserError(f"{path} is not an idx file")
+    dtype = np.dtype(IDX_TYPES[kind])
+    if len(data) - start != int(np.prod(shape, dtype=object)) * dtype.itemsize:
+        raise UserError(
+            f"{path} is cut short: {len(data) - start} bytes do not hold an array of shape {shape}"
+        )
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+class NpzFile(ArrayFile):
+    """A file with arrays by name: rows, labels beside them, and others. `part` names one array, or its split."""
+
+    @cached_property
+    def raw(self) -> dict[str, np.ndarray]:
+        """All arrays as they are."""
+        try:
+            with np.load(io.BytesIO(read_contents(self.path)), allow_pickle=False) as file:
+                found = {key: file[key] for key in file.files}
+        except Exception as error:  # zipfile, zlib, struct and numpy each raise their own
+            raise UserError(
+                f"{self.path} is not a whole npz file of plain arrays: {error}"
+            ) from error
+        return {key: each for key, each in found.items() if isinstance(each, np.ndarray)}
+
+    @cached_property
+    def row_arrays(self) -> dict[str, np.ndarray]:
+        """All arrays of rows, bits unpacked; no labels, no descriptions."""
+        kept = [key for key in self.raw if _role(key)[0] == "rows" and not self._is_shape(key)]
+        found = {key: self._unpack_bits(key) for key in kept}
+        return {
+            key: as_array(array)
+            for key, array in found.items()
+            if array.ndim and array.dtype.kind in "biuf"
+        }
+
+    def _is_shape(self, key: str) -> bool:
+        """True where an array tells the shape of packed bits beside it."""
+        return key.endswith("_shape") and key.removesuffix("_shape") in self.raw
+
+    def _unpack_bits(self, key: str) -> np.ndarray:
+        """The bits that `np.packbits` packed, in their shape; an array without a shape as it is."""
+        array, shape = self.raw[key], self.raw.get(f"{key}_shape")
+        if shape is None:
+            return array
+        sides = tuple(int(side) for side in shape.ravel())
+        count = int(np.prod(sides))
+        if array.dtype != np.uint8 or min(sides, default=0) < 0 or count > 8 * array.size:
+            raise UserError(
+                f"{self.path}:{key}: {array.size} bytes do not hold bits of shape {sides}"
+            )
+        return np.unpackbits(array.ravel(), count=count).reshape(sides)
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The split that each array's name tells, if there are training rows among several."""
+        found = {key: split for key in self.row_arrays if (split := _role(key)[1])}
+        return found if "train" in found.values() and len({*found.values()}) > 1 else {}
+
+    def parts(self) -> dict[str, np.ndarray]:
+        arrays = self.row_arrays
+        if self.part:
+            return {"all": self._pick_named(arrays)}
+        found = {split: arrays[key] for key, split in self.splits.items()}
+        return found or {"all": self._pick_only(arrays)}
+
+    def _pick_named(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        part, named = self.part, {_role(key)[1] or key: each for key, each in arrays.items()}
+        named |= arrays
+        if part not in named and part not in self.raw:
+            raise UserError(
+                f"{self.path} has no array {part!r}{did_you_mean(part, named)}; it has {', '.join(arrays)}"
+            )
+        return named[part] if part in named else as_array(self.raw[part])
+
+    def _pick_only(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        """The one array of rows. UserError where a file holds none, or several."""
+        if len(arrays) == 1:
+            return next(iter(arrays.values()))
+        path, others = self.path, ", ".join(self.raw)
+        if arrays:
+            raise UserError(
+                f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays))}"
+            )
+        raise UserError(
+            f"{path} holds no arrays of rows{others and f', but {others}; name one: {path}:NAME'}"
+        )
+
+    def notes(self, labelled: bool) -> list[str]:
+        if self.part:
+            return []
+        labels = [key for key in self.raw if _role(key)[0] == "labels"]
+        known = [*(self.splits or self.row_arrays), *labels]
+        others = [key for key in self.raw if key not in known and not self._is_shape(key)]
+        notes = []
+        if labels and not labelled:
+            names = ", ".join(labels)
+            notes.append(
+                f"the labels {names} beside the rows are not modelled; --context label does"
+            )
+        if others:
+            names = ", ".join(others)
+            notes.append(f"left out of the file: {names}; {self.path}:NAME takes one alone")
+        return notes
+
+    def labels(self) -> dict[str, np.ndarray]:
+        roles = {_role(key): array.ravel() for key, array in self.raw.items() if _is_whole(array)}
+        found = {split or "all": each for (role, split), each in roles.items() if role == "labels"}
+        if not self.part:
+            return found
+        own, alone = _role(self.part)[1] or "all", self.part not in found
+        # to an array that is named alone, such as `x`, labels are given to learn from, and in no question
+        return {"train" if alone else "all": found[own]} if own in found else {}
+
+
+def _is_whole(array: np.ndarray) -> bool:
+    """True where all entries are whole numbers."""
+    return array.dtype.kind in "biu" or (
+        array.dtype.kind == "f" and bool((array == np.floor(array)).all())
+    )
+
+
+def _role(key: str) -> tuple[str, str]:
+    """The role of an npz file's array by its name, rows or labels, and its split; empty where the name tells none."""
+    named = NAME_PATTERN.fullmatch(key.lower())
+    if not named or (named["role"] and named["after"]):
+        return "rows", ""
+    role = "labels" if (named["role"] or named["after"]) in LABEL_NAMES else "rows"
+    return role, SPLITS.get(named["split"] or "", "")

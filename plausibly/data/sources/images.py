@@ -1,0 +1,31 @@
+"""Folders of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plausibly.data.files.images import check_image_size, find_images, read_folder
+from plausibly.data.files.tables import folder_fingerprint
+from plausibly.data.formats.format import Format
+from plausibly.data.sources.rows import ArrayRows
+from plausibly.data.sources.source import FileSource
+
+
+class ImageFolder(FileSource):
+    """A folder of images, which are read as equally large ones."""
+
+    settled = ()
+
+    def fingerprint(self) -> str:
+        return folder_fingerprint(self.path, find_images(self.path)[0])
+
+    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+        found = read_folder(self.path, check_image_size(size))
+        labels = self.labels() if labelled else None
+        return ArrayRows(self.text, {"all": found.rows}, found.notes, found.depth, labels)
+
+    def array(self) -> Any:
+        return read_folder(self.path).rows
+
+    def rows(self, format: Format) -> Any:
+        return self.frame() if format.tabular else read_folder(self.path, *format.image_form()).rows
