@@ -149,20 +149,28 @@ class RealFeatures(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
         own = x.T.contiguous()  # variable by variable, as the search for edges needs it
-        special = own >= UNFORESEEN
-        number = own.masked_fill(special, 0.0).clamp(-5.0, 5.0).to(self.edges.dtype)
-        rank = self._rank(number, places).masked_fill(special, 0.0)
+        if not self.flags:
+            numbers = self._numbers(own, places)
+        else:
+            special = own >= UNFORESEEN
+            regular = self._numbers(own.masked_fill(special, 0.0), places)
+            numbers = [each.masked_fill(special, 0.0) for each in regular]
         flags = [(own == flag).float() for flag in self.flags]
-        return torch.stack([number, rank, *flags], 1).permute(2, 0, 1).contiguous()
+        return torch.stack([*numbers, *flags], 1).permute(2, 0, 1).contiguous()
+
+    def _numbers(self, own: Tensor, places: Tensor | None) -> list[Tensor]:
+        """What real numbers give, without special codes: themselves and their rank."""
+        number = own.clamp(-5.0, 5.0).to(self.edges.dtype)
+        return [number, self._rank(number, places)]
 
     def _rank(self, number: Tensor, places: Tensor | None) -> Tensor:
         """The share of edges below numbers, (variables, batch), in [-1, 1]; between two edges by a straight line."""
         edges, ends, gaps = (
             each if places is None else each[places] for each in (self.edges, self.ends, self.gaps)
         )
+        widths = ends.diff(dim=1).clamp(min=1e-6)
         above = torch.searchsorted(edges, number, right=True)
-        low, high = ends.gather(1, above), ends[:, 1:].gather(1, above)
-        inside = ((number - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+        inside = ((number - ends.gather(1, above)) / widths.gather(1, above)).clamp(0, 1)
         return 2 * ((above - 1).clamp(min=0) + inside) / gaps - 1
 
 

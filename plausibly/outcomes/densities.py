@@ -45,8 +45,9 @@ class MixtureDensity(Numeric):
             if self.density == "normal"
             else -z - 2 * softplus(-z)
         )
-        each = self.log_weights + standard - self.scales.log()
-        return each.squeeze(-1) if each.shape[-1] == 1 else each.logsumexp(-1)
+        if standard.shape[-1] == 1:  # which has all the weight
+            return (standard - self.scales.log()).squeeze(-1)
+        return (self.log_weights + standard - self.scales.log()).logsumexp(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         if self.log_special is None:
