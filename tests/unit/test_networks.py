@@ -7,7 +7,7 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from plausibly.events.kinds import HOLE, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN, Real
 from plausibly.networks.heads import free_log_softmax, symmetric_log_softmax
 from plausibly.networks.inputs import RealFeatures
 from plausibly.networks.masked import MaskedLinear
@@ -73,3 +73,14 @@ def test_ranks_are_shares_of_edges_inside_between_and_beyond() -> None:
     assert torch.equal(found[..., 0], x.clamp(-5, 5)[:, None].expand(-1, 3))
     holes = features([Real(edges=each[0], missing=True)], torch.full((1, 1), HOLE))
     assert holes.tolist() == [[[0.0, 0.0, 1.0]]]
+
+
+def test_numbers_without_special_codes_are_seen_as_those_beside_some() -> None:
+    x = 3 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    edges = (-1.0, 0.5, 2.0)
+    plain = RealFeatures([Real(edges=edges)] * 2)(x)
+    flagged = RealFeatures([Real(edges=edges, open=True, missing=True)] * 2)(x)
+    assert torch.equal(plain, flagged[..., :2])
+    assert not flagged[..., 2:].any()
+    holes = RealFeatures([Real(edges=edges, open=True)] * 2)(torch.full((3, 2), UNFORESEEN))
+    assert holes[0].tolist() == [[0.0, 0.0, 1.0]] * 2
