@@ -159,7 +159,7 @@ class RealFeatures(nn.Module):
         return torch.stack([*numbers, *flags], 1).permute(2, 0, 1).contiguous()
 
     def _numbers(self, own: Tensor, places: Tensor | None) -> list[Tensor]:
-        """What real numbers give, without special codes: themselves and their rank."""
+        """Two numbers of each real value that is no special code: itself and its rank."""
         number = own.clamp(-5.0, 5.0).to(self.edges.dtype)
         return [number, self._rank(number, places)]
 
