@@ -53,18 +53,14 @@ class AsideColumn(Column):
 
     @property
     def id_generator(self) -> IdGenerator:
-        old = (
-            (IdPiece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),)
-            if self.letters
-            else ()
-        )
+        lengths = (*[0] * (len(self.letters) - 1), 1)
+        old = (IdPiece(letters=self.letters, lengths=lengths),) if self.letters else ()
         return IdGenerator(self.first, self.pieces or old, self.end)
 
     def new_texts(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
         """Texts for `rows` rows that were not recorded, and come after `before` others."""
-        blank = (
-            "" if self.storage.kind == "text" else None
-        )  # a hole keeps the type of any other column
+        # a hole keeps the type of any column but one of texts
+        blank = "" if self.storage.kind == "text" else None
         cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
         if self._makes_ids:
             cells[:] = self.id_generator.generate(rows, generator, before)
@@ -78,16 +74,10 @@ class AsideColumn(Column):
         `known` says that they are given. Texts that are not as `drawn` ones are compressed together by LZMA.
         """
         drawn = self.new_texts(rows, np.random.default_rng(0), before)
-        way = None
-        if known:
-            way = (
-                TEXTS_ABSENT
-                if texts is None
-                else TEXTS_NEW
-                if list(texts) == list(drawn)
-                else TEXTS_GIVEN
-            )
-        found = int(coder.iid(WAY_PROBABILITIES, 1, None if way is None else np.array([way]))[0])
+        way = TEXTS_ABSENT if texts is None else TEXTS_GIVEN
+        if texts is not None and list(texts) == list(drawn):
+            way = TEXTS_NEW
+        found = int(coder.iid(WAY_PROBABILITIES, 1, np.array([way]) if known else None)[0])
         if found == TEXTS_GIVEN:
             return code_texts(coder, texts)
         return None if found == TEXTS_ABSENT else drawn
@@ -109,10 +99,9 @@ class AsideColumn(Column):
 
     def describe(self) -> str:
         """A line for people: the role, the reason, and the content in drawn rows."""
+        drawn = "" if self.role == "constant" else "; empty in drawn rows"
         if self._makes_ids:
             drawn = f"; drawn rows have {self.id_generator.example()}"
-        else:
-            drawn = "" if self.role == "constant" else "; empty in drawn rows"
         return f"{self.role} ({self.why}){drawn}"
 
     @property
@@ -125,11 +114,7 @@ class AsideColumn(Column):
         return np.asarray(np.array([*texts, None], dtype=object)[index])
 
     def details(self) -> dict[str, Any]:
-        said = (
-            {"value": self.text}
-            if self.role == "constant"
-            else {"drawn": self.id_generator.example()}
-            if self._makes_ids
-            else {}
-        )
-        return {"kind": self.role, "codes": None} | said
+        said: dict[str, Any] = {"kind": self.role, "codes": None}
+        if self._makes_ids:
+            return said | {"drawn": self.id_generator.example()}
+        return said | ({"value": self.text} if self.role == "constant" else {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from re import ASCII, compile, search
 from typing import Any
@@ -21,33 +20,21 @@ def array_of_texts(dtype: str, texts: list[str | None], holes: bool, local: bool
     import pandas as pd
     import pyarrow as pa
 
-    target = _target_type(dtype, holes)
-    arrow = getattr(target, "pyarrow_dtype", None)
+    target = dtype_named(dtype)
+    if holes and isinstance(target, np.dtype) and target.kind in "iub":
+        nullable = target.name.replace("i", "I").replace("u", "U")
+        target = dtype_named("boolean" if target.kind == "b" else nullable)
+    kind, arrow = getattr(target, "kind", "O"), getattr(target, "pyarrow_dtype", None)
     if arrow is not None and pa.types.is_time(arrow):
         return _clocks(target, texts)
-    kind = getattr(target, "kind", "O")
     if kind in "mM":
         return _times(target, texts, local)
     is_decimal = arrow is not None and pa.types.is_decimal(arrow)
     read = Decimal if is_decimal else CELL_READERS.get(kind, str)
     cells: Any = [None if text is None else read(text) for text in texts]
-    if isinstance(target, np.dtype):
-        cells = np.array(cells, dtype=target)
-    return pd.array(cells, dtype=target)
-
-
-def _target_type(dtype: str, holes: bool) -> Any:
-    """The type of that name, or the nullable one of whole numbers and truths with holes."""
-    target = dtype_named(dtype)
-    holeless = isinstance(target, np.dtype) and target.kind in "iub"
-    return _nullable(target) if holeless and holes else target
-
-
-def _nullable(target: Any) -> Any:
-    """The nullable type of whole numbers or truths."""
-    if target.kind == "b":
-        return dtype_named("boolean")
-    return dtype_named(target.name.replace("i", "I").replace("u", "U"))
+    return pd.array(
+        np.array(cells, dtype=target) if isinstance(target, np.dtype) else cells, dtype=target
+    )
 
 
 def _whole(text: str) -> int:
@@ -57,15 +44,11 @@ def _whole(text: str) -> int:
     return int(value)
 
 
-CELL_READERS: dict[str, Callable[[str], Any]] = {
-    "b": OBJECT_PARSERS["boolean"],
-    "i": _whole,
-    "u": _whole,
-    "f": float,
-}
+CELL_READERS = {"b": OBJECT_PARSERS["boolean"], "i": _whole, "u": _whole, "f": float}
 
 
 def _times(target: Any, texts: list[str | None], local: bool) -> Any:
+    """Times, each of them without a zone, local or in UTC (those with a Z always), or durations."""
     import pandas as pd
 
     if isinstance(target, pd.ArrowDtype):
@@ -73,36 +56,18 @@ def _times(target: Any, texts: list[str | None], local: bool) -> Any:
         return pd.Series(plain).astype(target).array
     unit: Any = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
     if target.kind == "m":
-        return _durations(texts, unit)
+        ticks = ["NaT" if text is None else _duration_ticks(text, unit) for text in texts]
+        spans = [np.timedelta64(tick, unit) for tick in ticks]
+        return pd.array(np.array(spans, dtype=f"timedelta64[{unit}]"))
     if isinstance(target, np.dtype):
         return _moments(texts, unit).array
-    return _zoned_times(target, unit, texts, local)
-
-
-def _durations(texts: list[str | None], unit: Any) -> Any:
-    import pandas as pd
-
-    hole = np.timedelta64("NaT")
-    ticks = [hole if t is None else np.timedelta64(_duration_ticks(t, unit), unit) for t in texts]
-    return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
-
-
-def _zoned_times(target: Any, unit: Any, texts: list[str | None], local: bool) -> Any:
-    """Times in a zone, each of which is written local or in UTC, those with a Z always in UTC."""
-    twice = [text is not None and INSTANT.fullmatch(text) is not None for text in texts]
-    utc = _moments(
-        [text[:-1] if text and late else None for text, late in zip(texts, twice, strict=True)],
-        unit,
-    )
-    wall = _moments([None if late else text for text, late in zip(texts, twice, strict=True)], unit)
-    there = (
-        wall.tz_localize(target.tz, **CLOCK_CHANGES)
-        if local
-        else wall.tz_localize("UTC").tz_convert(target.tz)
-    )
-    return there.where(
-        ~np.array(twice, dtype=bool), utc.tz_localize("UTC").tz_convert(target.tz)
-    ).array
+    late = np.array([INSTANT.fullmatch(text or "") is not None for text in texts], dtype=bool)
+    pairs = zip(texts, late, strict=True)
+    times = _moments([text[:-1] if text and z else text for text, z in pairs], unit)
+    utc = times.tz_localize("UTC").tz_convert(target.tz)
+    if not local:
+        return utc.array
+    return times.tz_localize(target.tz, **CLOCK_CHANGES).where(~late, utc).array
 
 
 def _moments(texts: list[str | None], unit: Any) -> Any:
@@ -111,8 +76,8 @@ def _moments(texts: list[str | None], unit: Any) -> Any:
 
     plain = ["NaT" if text is None else text for text in texts]
     times = np.array(plain, dtype=f"datetime64[{unit}]")
-    seconds = np.array(plain, dtype="datetime64[D]")
-    if (times.astype("datetime64[D]") != seconds)[~np.isnat(seconds)].any():
+    days = np.array(plain, dtype="datetime64[D]")
+    if (times.astype("datetime64[D]") != days)[~np.isnat(days)].any():
         raise OverflowError("a time is too far for its unit")
     return pd.DatetimeIndex(times)
 
@@ -131,10 +96,8 @@ def _duration_ticks(text: str, unit: str) -> int:
 def in_ticks(texts: list[str], dtype: str) -> list[str]:
     """Durations as whole numbers of ticks of a type, which names its unit; others as they are."""
     unit = (search(r"\b(s|ms|us|ns)\b", dtype) or ["ns"])[0]
-    return [
-        str(_duration_ticks(text, unit)) if DURATION_TEXT.fullmatch(text) else text
-        for text in texts
-    ]
+    timed = DURATION_TEXT.fullmatch
+    return [str(_duration_ticks(text, unit)) if timed(text) else text for text in texts]
 
 
 def _clocks(target: Any, texts: list[str | None]) -> Any:

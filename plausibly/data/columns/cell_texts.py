@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import dates
-from plausibly.data.columns.date_forms import fraction_form
+from plausibly.data.columns.date_forms import unit_fraction
 from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_zone
 from plausibly.errors import UserError
 
 LEAVE_OUT_HINT = "convert them to text or numbers, or leave the column out (--drop)"
-OBJECT_TIMES = {
+OBJECT_TIMES = {  # as objects
     f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")
-}  # as objects
+}
 
 
 def object_type(series: Any, name: str) -> str:
@@ -76,28 +76,20 @@ def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str
     import pandas as pd
     import pyarrow as pa
 
-    kind = getattr(dtype, "kind", "O")
-    arrow = getattr(dtype, "pyarrow_dtype", None)
+    kind, arrow = getattr(dtype, "kind", "O"), getattr(dtype, "pyarrow_dtype", None)
+    if kind == "M":
+        return stamped(times_of(distinct))
+    if kind == "m":
+        spans = pd.TimedeltaIndex(distinct)
+        return dates.format_ticks(spans.asi8, f"%H:%M:%S{unit_fraction(spans.unit)}")
+    if arrow is not None and pa.types.is_time(arrow):
+        whole = pa.array(distinct).cast(pa.int32() if pa.types.is_time32(arrow) else pa.int64())
+        ticks = whole.to_numpy(zero_copy_only=False)
+        return dates.format_ticks(ticks, f"%H:%M:%S{unit_fraction(arrow.unit)}")
     if kind == "f":
         # factorize and iteration widen small floats, whose shortest texts are then long
         distinct = np.asarray(distinct, dtype=getattr(dtype, "numpy_dtype", dtype))
-    elif kind == "M":
-        return stamped(times_of(distinct))
-    elif kind == "m":
-        spans = pd.TimedeltaIndex(distinct)
-        return _spans(spans.asi8, spans.unit)
-    elif arrow is not None and pa.types.is_time(arrow):
-        return _clock_texts(distinct, arrow)
     return [cell_text(cell) for cell in distinct]
-
-
-def _clock_texts(distinct: Any, arrow: Any) -> list[str]:
-    """Texts of times of day of one of Arrow's types."""
-    import pyarrow as pa
-
-    whole = pa.int32() if pa.types.is_time32(arrow) else pa.int64()
-    ticks = pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False)
-    return _spans(ticks.astype(np.int64), arrow.unit)
 
 
 def times_of(distinct: Any) -> Any:
@@ -119,20 +111,13 @@ def stamps(naive: Any) -> list[str]:
     return [str(text) for text in np.datetime_as_string(naive.to_numpy(), unit=naive.unit)]
 
 
-def _spans(ticks: np.ndarray, unit: str) -> list[str]:
-    digits = 3 * ("s", "ms", "us", "ns").index(unit)
-    return dates.format_ticks(ticks, "%H:%M:%S" + fraction_form(digits))
-
-
 def local_stamps(times: Any) -> list[str]:
     """Local times; the second of two that are alike, when the clock is put back, is written in UTC, with a Z."""
     wall = times.tz_localize(None)
     again = wall.tz_localize(times.tz, **CLOCK_CHANGES)
     late = np.asarray(again != times)
-    utc = in_utc(times)
-    return [
-        f"{z}Z" if twice else text for text, z, twice in zip(stamps(wall), utc, late, strict=True)
-    ]
+    pairs = zip(stamps(wall), in_utc(times), late, strict=True)
+    return [f"{utc}Z" if twice else text for text, utc, twice in pairs]
 
 
 def cell_text(cell: Any) -> str:

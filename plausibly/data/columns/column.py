@@ -71,9 +71,10 @@ class Column(ABC):
         index, texts = texts_of(series, self.name, self._time_texts)
         texts = self.own_texts(texts, storage_kind(series, self.name))
         self._refuse_infinite(index, texts)
-        marks = {self.hole, ""} if not self.storage.exact else set()
-        marked = [place for place, text in enumerate(texts) if text in marks]
-        return (np.where(np.isin(index, marked), -1, index) if marked else index), texts
+        if not self.storage.exact:
+            marked = [text in (self.hole, "") for text in texts]
+            index = np.where(np.array([*marked, True])[index], -1, index)
+        return index, texts
 
     def _time_texts(self, times: Any) -> list[str]:
         """Texts of times; a column of texts has their offset from UTC with them."""
@@ -103,10 +104,8 @@ class Column(ABC):
     def _refuse_infinite(self, index: np.ndarray, texts: list[str]) -> None:
         if self.storage.kind != "float" and not self.numeric:
             return
-        endless = [
-            place for place, text in enumerate(texts) if numbers.INFINITE_NUMBER.fullmatch(text)
-        ]
-        rows = np.flatnonzero(np.isin(index, endless))
+        endless = [numbers.INFINITE_NUMBER.fullmatch(text) is not None for text in texts]
+        rows = np.flatnonzero(np.array([*endless, False])[index]) if any(endless) else ()
         if len(rows):
             where = f"row {int(rows[0]) + 1}, column {self.name!r}"
             raise UserError(
@@ -114,20 +113,15 @@ class Column(ABC):
             )
 
     def to_json(self) -> dict[str, Any]:
-        document = {key: value for key, value in asdict(self).items() if key != "kind"}
-        kind = getattr(self, "kind", None)
-        return {"column": self.word, **document, **({"kind": kind.to_json()} if kind else {})}
+        return {"column": self.word, **asdict(self)}
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Column:
-        fields = lists_to_tuples(
-            {key: value for key, value in document.items() if key not in ("column", "storage")}
-        )
+        fields = lists_to_tuples(document)
         if "kind" in fields:
             fields["kind"] = kind_from_json(fields["kind"])
-        return Column.classes[document["column"]](
-            storage=Storage(**lists_to_tuples(document["storage"])), **fields
-        )
+        fields["storage"] = Storage(**lists_to_tuples(fields["storage"]))
+        return Column.classes[fields.pop("column")](**fields)
 
 
 def lists_to_tuples(fields: dict[str, Any]) -> dict[str, Any]:

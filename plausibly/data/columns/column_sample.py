@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from plausibly.data.columns.cell_texts import texts_of
 from plausibly.data.columns.cells import is_hole
-from plausibly.data.columns.numbers import MIN_SHARE
+from plausibly.data.columns.date_patterns import find_date_forms
+from plausibly.data.columns.numbers import MIN_SHARE, ExactNumber, parse_number
 from plausibly.data.columns.storage import Storage
 
 FEW_LEVELS = 32  # each of so few distinct texts has its own code
@@ -21,7 +23,10 @@ THOUSANDS_NUMBER = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
 
 @dataclass
 class ColumnSample:
-    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes."""
+    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes.
+
+    `marks`: fields of a column, `marks` and `marked`, and of one of numbers `point`, that say how the texts were found.
+    """
 
     name: str
     storage: Storage
@@ -29,6 +34,7 @@ class ColumnSample:
     counts: np.ndarray
     holes: int
     hole: str = ""
+    marks: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -38,14 +44,56 @@ class ColumnSample:
     def distinct(self) -> bool:
         return len(self.texts) == self.rows and not self.holes
 
+    @cached_property
+    def numbers(self) -> list[ExactNumber | None]:
+        """The number that each text writes."""
+        return [parse_number(text) for text in self.texts]
+
+    @cached_property
+    def date_forms(self) -> list[str]:
+        """The forms that nearly all known texts are written in; several where day and month may be either."""
+        return find_date_forms(self.known.texts, self.known.counts)
+
+    def matches(self, form: re.Pattern[str]) -> np.ndarray:
+        """Which texts are of a form, bool."""
+        return np.array([form.fullmatch(text) is not None for text in self.texts], dtype=bool)
+
     def common(self, why: str) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "storage": self.storage,
-            "holes": self.holes,
-            "why": why,
-            "hole": self.hole,
-        }
+        """The fields that all columns have."""
+        names = ("name", "storage", "holes", "hole")
+        return {name: getattr(self, name) for name in names} | {"why": why}
+
+    @cached_property
+    def known(self) -> ColumnSample:
+        """The cells but for words such as NA, which are holes: the most frequent is the hole, unless empty cells are."""
+        places = [i for i, text in enumerate(self.texts) if is_hole(text)]
+        if not places or self.storage.exact or len(places) == len(self.texts):
+            return self
+        places.sort(key=lambda i: -self.counts[i])
+        further = places if self.holes else places[1:]
+        rest = sorted({*range(len(self.texts))} - {*places})
+        return replace(
+            self,
+            texts=[self.texts[i] for i in rest],
+            counts=self.counts[rest],
+            holes=self.holes + int(self.counts[places].sum()),
+            hole=self.hole if self.holes else self.texts[places[0]],
+            marks={
+                "marks": tuple(self.texts[i] for i in further),
+                "marked": tuple(int(self.counts[i]) for i in further),
+            },
+        )
+
+    @cached_property
+    def pointed(self) -> ColumnSample:
+        """The cells with decimal points, if they are written with decimal commas that cannot be separators of thousands."""
+        commas = self.matches(COMMA_NUMBER)
+        if self.counts[commas | self.matches(DIGITS)].sum() < MIN_SHARE * self.rows:
+            return self
+        if (self.matches(THOUSANDS_NUMBER) >= commas).all():
+            return self
+        texts = [text.replace(",", ".") for text in self.texts]
+        return replace(self, texts=texts, marks=self.marks | {"point": ","})
 
 
 def count_texts(series: Any, name: str, storage: Storage) -> ColumnSample:
@@ -55,43 +103,3 @@ def count_texts(series: Any, name: str, storage: Storage) -> ColumnSample:
     shown = [i for i in range(len(texts)) if counts[i] and (storage.exact or texts[i])]
     holes = len(index) - int(counts[shown].sum())
     return ColumnSample(name, storage, [texts[i] for i in shown], counts[shown], holes)
-
-
-Marks = dict[str, Any]  # fields of a column: `marks` and `marked`, and of one of numbers `point`
-
-
-def without_hole_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
-    """The cells but for words such as NA, which are holes: the most frequent is the hole, unless empty cells are."""
-    places = [i for i, text in enumerate(sight.texts) if is_hole(text)]
-    if not places or sight.storage.exact or len(places) == len(sight.texts):
-        return sight, {}
-    places.sort(key=lambda i: -sight.counts[i])
-    further = places if sight.holes else places[1:]
-    marks = {
-        "marks": tuple(sight.texts[i] for i in further),
-        "marked": tuple(int(sight.counts[i]) for i in further),
-    }
-    rest = sorted({*range(len(sight.texts))} - {*places})
-    holes = sight.holes + int(sight.counts[places].sum())
-    hole = sight.hole if sight.holes else sight.texts[places[0]]
-    return ColumnSample(
-        sight.name, sight.storage, [sight.texts[i] for i in rest], sight.counts[rest], holes, hole
-    ), marks
-
-
-def with_decimal_points(sight: ColumnSample, marks: Marks) -> tuple[ColumnSample, Marks]:
-    """The cells with decimal points, where they are written with decimal commas that cannot be separators of thousands."""
-    commas = np.array(
-        [COMMA_NUMBER.fullmatch(text) is not None for text in sight.texts], dtype=bool
-    )
-    plain = np.array([DIGITS.fullmatch(text) is not None for text in sight.texts], dtype=bool)
-    thousands = all(
-        THOUSANDS_NUMBER.fullmatch(text)
-        for text, comma in zip(sight.texts, commas, strict=True)
-        if comma
-    )
-    if sight.counts[commas | plain].sum() < MIN_SHARE * sight.rows or thousands:
-        return sight, marks
-    return replace(sight, texts=[text.replace(",", ".") for text in sight.texts]), marks | {
-        "point": ","
-    }

@@ -16,16 +16,13 @@ import torch
 
 from plausibly.data.columns import dates
 from plausibly.data.columns.cell_texts import cell_text
-from plausibly.data.columns.date_forms import form_of
-from plausibly.data.columns.date_patterns import ZONE
+from plausibly.data.columns.date_forms import form_of, unit_fraction
+from plausibly.data.columns.date_patterns import zone_of
+from plausibly.data.columns.dtypes import dtype_zone
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.types import BooleanColumn, DateColumn
+from plausibly.data.columns.types import BooleanColumn, DateColumn, truth_of
 from plausibly.errors import UserError
-
-TRUE = ("1", "1.0", "true", "yes", "t", "y", "on")
-FALSE = ("0", "0.0", "false", "no", "f", "n", "off")
-NS_PER_SECOND = 10**9
-EPOCH_START = datetime.datetime(1970, 1, 1)
+from plausibly.events.kinds import OTHER
 
 
 def single_condition(name: str, value: Any) -> Any:
@@ -67,7 +64,7 @@ def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
     import pandas as pd
 
     dtype = column.storage.cell_type
-    zone = getattr(getattr(dtype, "pyarrow_dtype", dtype), "tz", None)
+    zone = dtype_zone(dtype)
     where = f"{column.name}={value}"
     try:
         if isinstance(found, pd.Timestamp):
@@ -119,7 +116,7 @@ def parse_duration(value: Any) -> Any:
         if fullmatch(r"[-+]?[\d.]+", value, ASCII):
             return None
     elif isinstance(value, datetime.time):
-        value = _of_day(value)
+        value = value.replace(tzinfo=None).isoformat()
     elif not isinstance(value, datetime.timedelta | np.timedelta64):
         return None
     try:
@@ -130,62 +127,30 @@ def parse_duration(value: Any) -> Any:
 
 def _spellings(column: ModelledColumn, value: Any) -> Iterator[str]:
     """The spellings that a column may have for a value, as it is written first."""
-    yield cell_text(value)
-    at = parse_moment(value)
-    if isinstance(column, BooleanColumn) and (word := cell_text(value).lower()) in TRUE + FALSE:
-        yield column.spellings[word in TRUE]
-    if isinstance(column, DateColumn) and (text := _in_form(column, value, at)) is not None:
-        yield text
+    text, at = cell_text(value), parse_moment(value)
+    yield text
+    if isinstance(column, BooleanColumn) and (truth := truth_of(text)) is not None:
+        yield column.spellings[truth]
+    if isinstance(column, DateColumn) and (said := _in_form(column.form, value, at)) is not None:
+        yield said
     if at is not None:
         yield at.isoformat()
         if at == at.normalize():
             yield at.date().isoformat()
 
 
-def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
-    """The text of a date, a time or a duration in the form of the column; None where that cannot write it."""
-    form = form_of(column.form)
-    if form.clock:
-        lasts = parse_duration(value)
-        return None if lasts is None else _in_ticks(column, lasts.value)
+def _in_form(pattern: str, value: Any, at: Any) -> str | None:
+    """The text of a date, a time or a duration in a form; None where that cannot write it."""
+    form = form_of(pattern)
     if not form.seconds and isinstance(value, str) and fullmatch(r"\d{4}-\d\d", value, ASCII):
         at = parse_moment(f"{value}-01")
-    if at is None:
+    found = parse_duration(value) if form.clock else at
+    if found is None:
         return None
-    at = _in_own_zone(at, column.form)
-    return _in_seconds(column, at) if form.seconds else _in_months(column, at)
-
-
-def _in_seconds(column: DateColumn, at: Any) -> str | None:
-    since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - EPOCH_START
-    rest = at.microsecond * 1000 + at.nanosecond
-    return _in_ticks(column, (since.days * 86_400 + since.seconds) * NS_PER_SECOND + rest)
-
-
-def _in_months(column: DateColumn, at: Any) -> str | None:
-    ticks, rest = divmod((at.year - 1970) * 12 + at.month - 1, form_of(column.form).months)
-    whole = at.day == 1 and at == at.normalize() and not rest
-    return dates.format_ticks(np.array([ticks]), column.form)[0] if whole else None
-
-
-def _in_ticks(column: DateColumn, since: int) -> str | None:
-    """The text of so many ns since 1970, or midnight."""
-    form = form_of(column.form)
-    ticks, rest = divmod(since, form.seconds * NS_PER_SECOND // form.scale)
-    return None if rest else dates.format_ticks(np.array([ticks]), column.form)[0]
-
-
-def _in_own_zone(at: Any, pattern: str) -> Any:
-    """A time in the zone that the form has at its end, such as Z or +02:00."""
-    zone = ZONE.search(dates.format_ticks(np.array([0]), pattern)[0])
-    if at.tzinfo is None or zone is None:
-        return at
-    name = zone[2].strip()
-    return at.tz_convert(
-        "UTC" if name in ("Z", "UTC", "GMT") else datetime.datetime.strptime(name, "%z").tzinfo
-    )
-
-
-def _of_day(time: datetime.time) -> datetime.timedelta:
-    """Since midnight."""
-    return datetime.datetime.combine(EPOCH_START, time.replace(tzinfo=None)) - EPOCH_START
+    if not form.clock and found.tzinfo is not None:
+        zone = zone_of(pattern)
+        there = found.tz_convert(datetime.datetime.strptime(zone, "%z").tzinfo) if zone else found
+        found = there.tz_localize(None)
+    long = f"{'' if form.clock else '%Y-%m-%dT'}%H:%M:%S{unit_fraction(found.unit)}"
+    ticks = dates.convert_ticks(found.asm8.reshape(1).view(np.int64), form_of(long), form)
+    return None if ticks[0] == OTHER else dates.format_ticks(ticks, pattern)[0]

@@ -57,14 +57,10 @@ class DateForm:
         """A sign, which only a clock has, and a group for each directive."""
         if self.days:
             return DAYS_TEXT
-        groups = [
-            f"({_reads(d, self.endless)}){re.escape(t)}"
-            for d, t in zip(self.directives, self.literals[1:], strict=True)
-        ]
-        return re.compile(
-            ("(-?)" if self.endless else "()") + re.escape(self.literals[0]) + "".join(groups),
-            re.ASCII,
-        )
+        pairs = zip(self.directives, self.literals[1:], strict=True)
+        groups = [f"({_reads(d, self.endless)}){re.escape(t)}" for d, t in pairs]
+        sign = "(-?)" if self.endless else "()"
+        return re.compile(sign + re.escape(self.literals[0]) + "".join(groups), re.ASCII)
 
     @cached_property
     def prints(self) -> str:
@@ -72,24 +68,20 @@ class DateForm:
         return self.literals[0] + "".join(parts)
 
     @cached_property
+    def fraction(self) -> str:
+        """The part of the form that is a fraction of a second."""
+        return next((f".{each}" for each in self.directives if each[-1] == "f"), "")
+
+    @cached_property
     def scale(self) -> int:
         """Ticks of a second, at least 1."""
-        return next(
-            (10 ** int(directive[1]) for directive in self.directives if directive[-1] == "f"), 1
-        )
+        return 10 ** int(self.fraction[2:3] or 0)
 
     @cached_property
     def seconds(self) -> int:
         """Seconds of a tick, at least 1; 0 where it is a month."""
-        return (
-            1
-            if "S" in self.letters
-            else 60
-            if "M" in self.letters
-            else 86_400
-            if "d" in self.letters
-            else 0
-        )
+        sizes = {"S": 1, "M": 60, "d": 86_400}
+        return next((size for letter, size in sizes.items() if letter in self.letters), 0)
 
     def ticks_of(self, seconds: tuple[int, int]) -> tuple[int, int]:
         """The first and the last tick between two seconds."""
@@ -126,14 +118,10 @@ class DateForm:
 
 def _letters(directives: list[str]) -> str:
     """The directives' letters, each way to say the same as one, in order."""
-    letters = "".join(sorted(d[-1] for d in directives)).translate(str.maketrans("ybBP", "Ymmp"))
-    return "".join(
-        sorted(
-            letters.replace("I", "H").replace("p", "")
-            if "I" in letters and "p" in letters
-            else letters
-        )
-    )
+    letters = "".join(d[-1] for d in directives).translate(str.maketrans("ybBP", "Ymmp"))
+    if "I" in letters and "p" in letters:
+        letters = letters.replace("I", "H").replace("p", "")
+    return "".join(sorted(letters))
 
 
 def _reads(directive: str, endless: bool) -> str:
@@ -141,9 +129,8 @@ def _reads(directive: str, endless: bool) -> str:
         return "|".join(DIRECTIVE_NAMES[directive])
     widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}"}
     short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
-    return widths.get(
-        directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else "")
-    )
+    more = r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else ""
+    return widths.get(directive[-1], short + more)
 
 
 def _prints(directive: str) -> str:
@@ -159,14 +146,20 @@ def fraction_form(digits: int) -> str:
     return f".%{digits}f" if digits else ""
 
 
+def unit_fraction(unit: str) -> str:
+    """The form of a fraction of a second that says all times of a unit: s, ms, us or ns."""
+    return fraction_form(3 * ("s", "ms", "us", "ns").index(unit))
+
+
 @lru_cache(maxsize=1024)
 def form_of(pattern: str) -> DateForm:
     """The form of a pattern. ValueError where it is none."""
     return DateForm(pattern)
 
 
-def plain_form(text: str) -> str:
-    """The form of a date or time in ISO's order, such as 2020-12-05T10:00:00.000 or 10:00:00, by how long it is."""
+def plain_form(texts: list[str]) -> str:
+    """The form of dates or times in ISO's order, such as 2020-12-05T10:00:00.000 or 10:00:00, by how long the first is."""
+    text = next((text for text in texts if text[-1:].isdigit()), "")
     day, _, time = text.rpartition("T") if ":" in text else (text, "", "")
     date = "%Y-%m-%d" if day else ""
     clock = "%H:%M:%S" if time else ""
@@ -179,8 +172,6 @@ def shortest_form(values: np.ndarray, pattern: str) -> str:
     form = form_of(pattern)
     if not form.clock and not (values % (86_400 // form.seconds * form.scale)).any():
         return "%Y-%m-%d"
-    plain = (
-        d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any()
-    )
-    digits = next(plain, 9)
-    return pattern.partition(".")[0] + fraction_form(digits)
+    known = [d for d in (0, 3, 6) if form.scale >= 10**d]
+    plain = [d for d in known if not (values % (form.scale // 10**d)).any()]
+    return pattern.partition(".")[0] + fraction_form([*plain, 9][0])

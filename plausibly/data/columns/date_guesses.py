@@ -10,7 +10,7 @@ import numpy as np
 
 from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.column import Column
-from plausibly.data.columns.column_sample import ColumnSample, without_hole_marks
+from plausibly.data.columns.column_sample import ColumnSample
 from plausibly.data.columns.date_forms import form_of, plain_form, shortest_form
 from plausibly.data.columns.instants import common_form, date_ticks_in
 from plausibly.data.columns.numbers import MIN_SHARE
@@ -31,28 +31,26 @@ def guess_date(sight: ColumnSample) -> Column | None:
         return _date_by_type(sight)
     if _compact_months(sight):
         return _date_column(sight, "%Y%m", "months as %Y%m")
-    forms = _forms(sight)
-    if not forms and (form := _common_form(sight)):
-        return _date_column(
-            sight, form, f"dates or times of several forms; read and drawn as {form}"
-        )
-    return (
-        _date_column(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
-    )
+    forms = sight.date_forms
+    if not forms and (form := _common_form(sight.known)):
+        why = f"dates or times of several forms; read and drawn as {form}"
+        return _date_column(sight, form, why)
+    if len(forms) != 1:
+        return None
+    return _date_column(sight, forms[0], f"dates or times as {forms[0]}")
 
 
 def _compact_months(sight: ColumnSample) -> bool:
     """True where all cells are months such as 202012, by name or because none lacks between the first and last."""
-    known, _ = without_hole_marks(sight)
-    if not known.texts or not all(map(COMPACT_MONTH.fullmatch, known.texts)):
+    texts = sight.known.texts
+    if not texts or not all(map(COMPACT_MONTH.fullmatch, texts)):
         return False
-    months = dates.ticks(known.texts, "%Y%m")
+    months = dates.ticks(texts, "%Y%m")
     span = int(months.max() - months.min()) + 1
-    return bool(MONTH_NAME.search(sight.name)) or (span >= MANY_MONTHS and len(known.texts) == span)
+    return bool(MONTH_NAME.search(sight.name)) or (span >= MANY_MONTHS and len(texts) == span)
 
 
-def _common_form(sight: ColumnSample) -> str | None:
-    known, _ = without_hole_marks(sight)
+def _common_form(known: ColumnSample) -> str | None:
     dated = date_patterns.looks_dated(known.texts)
     return common_form(known.texts, known.counts) if dated else None
 
@@ -60,43 +58,27 @@ def _common_form(sight: ColumnSample) -> str | None:
 def _date_by_type(sight: ColumnSample) -> Column | None:
     """A date, time or duration by its type, in the shortest form that says its cells whole."""
     storage = sight.storage
-    long = _long_form(sight)
+    long = plain_form(sight.texts)
     known = dates.ticks(sight.texts, long)
     if not (known != OTHER).any():
         return None
-    zone = (
-        f", local times of {storage.zone}"
-        if storage.local
-        else ", in UTC"
-        if storage.zone is not None
-        else ""
-    )
-    return _date_in_form(
-        sight, shortest_form(known[known != OTHER], long), f"{storage.kind}s by their type{zone}"
-    )
+    zone = "" if storage.zone is None else ", in UTC"
+    zone = f", local times of {storage.zone}" if storage.local else zone
+    form = shortest_form(known[known != OTHER], long)
+    return _date_in_form(sight, form, f"{storage.kind}s by their type{zone}")
 
 
 def _date_in_form(sight: ColumnSample, form: str, why: str) -> Column | None:
     """Typed times as dates of a form."""
-    return _date_column(
-        replace(sight, texts=dates.reformat_dates(sight.texts, _long_form(sight), form)), form, why
-    )
-
-
-def _long_form(sight: ColumnSample) -> str:
-    return plain_form(next((text for text in sight.texts if text[-1:].isdigit()), ""))
-
-
-def _forms(sight: ColumnSample) -> list[str]:
-    known, _ = without_hole_marks(sight)
-    return date_patterns.find_date_forms(known.texts, known.counts)
+    texts = dates.reformat_dates(sight.texts, plain_form(sight.texts), form)
+    return _date_column(replace(sight, texts=texts), form, why)
 
 
 def guess_any_date(sight: ColumnSample) -> Column | None:
     """As `date`; where day and month cannot be told apart, the month comes first."""
     if sight.storage.is_timed:
         return guess_date(sight)
-    forms = _forms(sight)
+    forms = sight.date_forms
     if len(forms) < 2:
         return guess_date(sight)
     form = next(form for form in forms if form[1:].lstrip("-").startswith("m"))
@@ -114,38 +96,30 @@ def guess_date_as(sight: ColumnSample, form: str) -> Column | None:
 
 def guess_ambiguous(sight: ColumnSample) -> Column | None:
     """Dates whose day and month may be either."""
-    forms = _forms(sight)
-    if len(forms) > 1:
-        return make_category(
-            sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}"
-        )
-    return None
+    forms = sight.date_forms
+    if len(forms) < 2:
+        return None
+    return make_category(sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}")
 
 
 def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
-    sight, marks = without_hole_marks(sight)
+    sight = sight.known
     ticks = date_ticks_in(sight.texts, form)
     known = ticks != OTHER
     values, counts = ticks[known], sight.counts[known]
     if not len(values) or counts.sum() < MIN_SHARE * sight.rows:
         return None
     unit, word = dates.tick_step(values, form)
-    if np.abs(values // unit).max() >= numbers.MAX_STEPS:
+    units = values // unit
+    if np.abs(units).max() >= numbers.MAX_STEPS:
         return set_aside(
             sight, "text", f"times to {word} have too many steps; round them to model them"
         )
-    lattice = _learn_lattice(values, counts, unit, word, sight.holes > 0)
-    span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
-    return DateColumn(**sight.common(why), **marks, **lattice, form=form, span=span)
-
-
-def _learn_lattice(
-    values: np.ndarray, counts: np.ndarray, unit: int, word: str, missing: bool
-) -> dict[str, Any]:
-    """Start and step of ticks that are whole units, the name of the step, and the kind of the number of steps."""
-    every, start = numbers.number_lattice(values // unit, counts)
-    step = every * unit
-    start *= unit
-    kind = numbers.learn_grid((values - start) // step, counts, missing)
+    every, start = numbers.number_lattice(units, counts)
+    kind = numbers.learn_grid((units - start) // every, counts, sight.holes > 0)
     name = word if every == 1 else f"{every} {word}s"
-    return {"kind": kind, "step": step, "start": start, "unit": name}
+    lattice: dict[str, Any] = {"step": every * unit, "start": start * unit, "unit": name}
+    span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
+    return DateColumn(
+        **sight.common(why), **sight.marks, **lattice, kind=kind, form=form, span=span
+    )

@@ -27,7 +27,7 @@ MAX_TEXTS = 200  # texts that forms are tried on
 CANDIDATE_TEXTS = 5  # texts whose forms are tried
 NUMERIC_FORMS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
 MONTH_FORMS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
-QUARTER_FORMS = (
+QUARTER_FORMS = [
     "Q%q %Y",
     "%Y Q%q",
     "%YQ%q",
@@ -38,8 +38,8 @@ QUARTER_FORMS = (
     "%qQ%Y",
     "%qQ%y",
     "Q%q %y",
-)
-MONTH_NAME_FORMS = (
+]
+MONTH_NAME_FORMS = [
     "%d/%b/%Y",
     "%d/%b/%y",
     "%Y/%b/%d",
@@ -48,24 +48,22 @@ MONTH_NAME_FORMS = (
     "%b%Y",
     "%b %d, %Y",
     "%b %d %Y",
-)
+]
 
 
 @cache
 def date_patterns() -> tuple[str, ...]:
     """Every form of a date alone, those with zeros before the number first."""
     numbers = [form.replace("/", mark) for mark in "-/. " for form in NUMERIC_FORMS]
-    months = ("%b", "%B", "%^b", "%^B")
     named = [
         form.replace("/", mark).replace("%b", month)
-        for month in months
+        for month in ("%b", "%B", "%^b", "%^B")
         for mark in "- /"
         for form in MONTH_NAME_FORMS
     ]
     plain = [form.replace("%d", "%-d").replace("%m", "%-m") for form in numbers + named]
-    return tuple(
-        dict.fromkeys([*numbers, *MONTH_FORMS, *QUARTER_FORMS, *named, *plain, *COMPACT_FORMS])
-    )
+    every = [*numbers, *MONTH_FORMS, *QUARTER_FORMS, *named, *plain, *COMPACT_FORMS]
+    return tuple(dict.fromkeys(every))
 
 
 def candidate_forms(text: str) -> list[str]:
@@ -76,16 +74,13 @@ def candidate_forms(text: str) -> list[str]:
         return ["%D days %H:%M:%S" + fraction_form(len(lasts[3] or ".") - 1)]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
-        return _dates(text)
+        return [form for form in date_patterns() if _fits(form, text)]
     date = text[: found.start()]
     if (found["gap"] is None) != (not date):
         return []
-    days = [form for form in _dates(date) if form_of(form).seconds == 86_400] if date else [""]
-    return [day + time for day in days for time in _times(found) if _fits(day + time, text)]
-
-
-def _dates(text: str) -> list[str]:
-    return [form for form in date_patterns() if _fits(form, text)]
+    days = [form for form in candidate_forms(date) if form_of(form).seconds == 86_400]
+    both = [day + time for day in (days if date else [""]) for time in _times(found)]
+    return [form for form in both if _fits(form, text)]
 
 
 def _fits(form: str, text: str) -> bool:
@@ -93,23 +88,19 @@ def _fits(form: str, text: str) -> bool:
 
 
 def _times(found: re.Match[str]) -> list[str]:
-    half = found["half"] or ""
-    rest = ":%M:%S" if found["second"] else ":%M"
-    rest += fraction_form(len(found["fraction"] or ".") - 1)
-    rest += half.replace("AM", "%p").replace("PM", "%p").replace("am", "%P").replace("pm", "%P") + (
-        found["zone"] or ""
-    )
-    return [
-        (found["gap"] or "") + hour + rest for hour in (("%I", "%-I") if half else ("%H", "%-H"))
-    ]
+    half = re.sub("[ap]m", "%P", re.sub("[AP]M", "%p", found["half"] or ""))
+    second = ":%S" if found["second"] else ""
+    second += fraction_form(len(found["fraction"] or ".") - 1)
+    hours = ("%I", "%-I") if half else ("%H", "%-H")
+    rest = f":%M{second}{half}{found['zone'] or ''}"
+    return [(found["gap"] or "") + hour + rest for hour in hours]
 
 
 def find_date_forms(texts: list[str], counts: np.ndarray) -> list[str]:
     """The forms that nearly all texts, `counts` times each, are written in; several where day and month may be either."""
     some = [texts[place] for place in even_places(len(texts), CANDIDATE_TEXTS)]
     tried = list(dict.fromkeys(form for text in some for form in candidate_forms(text)))
-    looked = even_places(len(texts), MAX_TEXTS)
-    few = [texts[place] for place in looked]
+    few = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
     tried = [form for form in tried if (ticks(few, form) != OTHER).mean() > 0.9]
     weights = {form: int(counts[_read(texts, form)].sum()) for form in tried}
     most = max(weights.values(), default=0)
@@ -117,9 +108,8 @@ def find_date_forms(texts: list[str], counts: np.ndarray) -> list[str]:
         return []
     orders = {form.replace("%-", "%"): form for form in reversed(tried) if weights[form] == most}
     found = list(orders.values())[::-1]
-    return [
-        form for form in found if not form.startswith("%y")
-    ] or found  # hardly anyone writes 31 December 20-12-31
+    # hardly anyone writes 31 December 20-12-31
+    return [form for form in found if not form.startswith("%y")] or found
 
 
 def even_places(size: int, most: int) -> list[int]:
@@ -153,15 +143,11 @@ def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]
     """Texts of any one form in the given one; `stamped` writes those with an offset from UTC."""
     import pandas as pd
 
-    if any(ZONE.search(text) for text in texts):
-        times = pd.to_datetime(
-            pd.Series(texts, dtype=object), utc=True, errors="coerce", format="ISO8601"
-        )
+    if any(map(ZONE.search, texts)):
+        cells = np.array(texts, dtype=object)
+        times = pd.to_datetime(pd.Series(cells), utc=True, errors="coerce", format="ISO8601")
         known = times.notna().to_numpy()
-        texts = list(texts)
-        for place, text in zip(
-            np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True
-        ):
-            texts[place] = text
+        cells[known] = stamped(pd.DatetimeIndex(times[known]))
+        texts = cells.tolist()
     found = find_date_forms(texts, np.ones(len(texts)))
     return reformat_dates(texts, found[0], form) if len(found) == 1 else texts

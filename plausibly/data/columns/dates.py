@@ -14,7 +14,6 @@ from plausibly.data.columns.date_forms import (
     DateForm,
     form_of,
     fraction_form,
-    plain_form,
 )
 from plausibly.events.kinds import OTHER
 
@@ -25,106 +24,53 @@ UNITS = (
     (10**9, "second"),
     *((10**digits, f"{10.0 ** (digits - 9):g} s") for digits in range(8, -1, -1)),
 )
-PART_LIMITS = {
-    "Y": (1, 9999),
-    "y": (0, 99),
-    "m": (1, 12),
-    "q": (1, 4),
-    "d": (1, 31),
-    "H": (0, 23),
-    "I": (1, 12),
-    "M": (0, 59),
-    "S": (0, 59),
-}
 
 
 def ticks(texts: list[str], pattern: str) -> np.ndarray:
     """Each text as whole ticks of the form, int64; OTHER where it is not exactly of this form."""
     form = form_of(pattern)
     values = np.full(len(texts), OTHER)
-    if form.days:
-        return _check_ticks(_in_hours(texts, form), texts, pattern)
     found = [form.reads.fullmatch(text) for text in texts]
-    places = np.array([place for place, match in enumerate(found) if match], dtype=np.int64)
+    places = np.flatnonzero([match is not None for match in found])
     if len(places):
-        values[places] = _count_ticks(form, [match.groups() for match in found if match])
-    return _check_ticks(values, texts, pattern)
-
-
-def _in_hours(texts: list[str], form: DateForm) -> np.ndarray:
-    """Ticks of durations with days."""
-    digits = len(str(form.scale)) - 1
-    plain = "%H:%M:%S" + fraction_form(digits)
-    fitted = map(without_days, texts)
-    return ticks(
-        [hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain
-    )
-
-
-def _check_ticks(values: np.ndarray, texts: list[str], pattern: str) -> np.ndarray:
-    """The ticks, OTHER where they are not written as their texts are."""
+        count = _count_days if form.days else _count_ticks
+        values[places] = count(form, [match.groups() for match in found if match])
+    # what no calendar or clock has, such as 30 February, is not printed so
     known = np.flatnonzero(values != OTHER)
     again = format_ticks(values[known], pattern)
     values[known[[texts[place] != text for place, text in zip(known, again, strict=True)]]] = OTHER
     return values
 
 
+def _count_days(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
+    """Ticks of durations with days."""
+    return ticks([hours_of_days(*group) for group in groups], f"%H:%M:%S{form.fraction}")
+
+
 def _count_ticks(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
-    """Ticks of what the directives read; OTHER where it is no date or time."""
+    """Ticks of what the directives read."""
     signs, *columns = zip(*groups, strict=True)
-    part = {d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)}
-    months = _months(part, len(groups))
-    sound = _sound(part, form.endless)
+    part: dict[str, Any] = {
+        d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)
+    }
+    if "y" in part:
+        part["Y"] = part["y"] + np.where(part["y"] < PIVOT_YEAR, 2000, 1900)
+    month = part.get("b", part.get("B", part.get("m", 1) - 1)) + 3 * (part.get("q", 1) - 1)
+    months = np.asarray((part.get("Y", 1970) - 1970) * 12 + month)
     if not form.seconds:
-        return np.where(sound, months // form.months, OTHER)
-    first, following = (
-        (months + more).astype("datetime64[M]").astype("datetime64[D]") for more in (0, 1)
-    )
-    day = part.get("d", np.int64(1))
-    sound &= day <= (following - first).astype(np.int64)
-    seconds = (first.astype(np.int64) + day - 1) * 86_400 + _since_midnight(part)
-    sound &= np.abs(seconds.astype(np.float64)) * form.scale < MAX_TICKS
+        return months // form.months
+    hour = part.get("H", part.get("I", 0) % 12 + 12 * part.get("p", part.get("P", 0)))
+    days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    seconds = (days + part.get("d", 1) - 1) * 86_400
+    seconds = seconds + hour * 3_600 + part.get("M", 0) * 60 + part.get("S", 0)
+    sound = np.abs(seconds.astype(np.float64)) * form.scale < MAX_TICKS
     sign = np.array([-1 if sign else 1 for sign in signs])
     return np.where(sound, sign * (seconds * form.scale + part.get("f", 0)) // form.seconds, OTHER)
 
 
 def _whole(directive: str, texts: Any) -> np.ndarray:
-    places = {name: place for place, name in enumerate(DIRECTIVE_NAMES.get(directive, ()))}
-    return np.array([places[text] if places else int(text) for text in texts], dtype=np.int64)
-
-
-def _months(part: dict[str, np.ndarray], rows: int) -> np.ndarray:
-    """Months since January 1970."""
-    years = (
-        part["Y"]
-        if "Y" in part
-        else part["y"] + np.where(part["y"] < PIVOT_YEAR, 2000, 1900)
-        if "y" in part
-        else 1970
-    )
-    named = part.get("b", part.get("B"))
-    quarter = part.get("q", np.ones(rows, dtype=np.int64)) - 1
-    month = named if named is not None else part["m"] - 1 if "m" in part else 3 * quarter
-    return np.asarray((years - 1970) * 12 + month)
-
-
-def _since_midnight(part: dict[str, np.ndarray]) -> Any:
-    """Seconds."""
-    half = part.get("p", part.get("P", 0))
-    hours = part["I"] % 12 + 12 * half if "I" in part else part.get("H", 0)
-    return hours * 3_600 + part.get("M", 0) * 60 + part.get("S", 0)
-
-
-def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
-    """Where each part is what it can be; the day of the month aside."""
-    limits = {
-        letter: ends
-        for letter, ends in PART_LIMITS.items()
-        if letter in part and not (endless and letter == "H")
-    }
-    return np.logical_and.reduce(
-        [(part[letter] >= low) & (part[letter] <= high) for letter, (low, high) in limits.items()]
-    )
+    names = DIRECTIVE_NAMES.get(directive)
+    return np.array([names.index(text) if names else int(text) for text in texts], dtype=np.int64)
 
 
 def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
@@ -144,9 +90,7 @@ def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
 def _with_days(values: np.ndarray, form: DateForm) -> list[str]:
     """Durations as pandas writes them, such as -1 days +23:59:00."""
     days, rest = np.divmod(values, 86_400 * form.scale)
-    digits = len(str(form.scale)) - 1
-    plain = "%H:%M:%S" + fraction_form(digits)
-    pairs = zip(days.tolist(), format_ticks(rest, plain), strict=True)
+    pairs = zip(days.tolist(), format_ticks(rest, f"%H:%M:%S{form.fraction}"), strict=True)
     return [f"{day} days {'+' if day < 0 else ''}{clock}" for day, clock in pairs]
 
 
@@ -156,39 +100,19 @@ def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
         return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
     seconds = values // form.scale * form.seconds
     days = seconds // 86_400
-    parts = _clock(seconds if form.endless else seconds - days * 86_400)
-    parts["f"] = values % form.scale
-    return parts if form.clock else parts | _calendar(days.astype("datetime64[D]"))
-
-
-def _clock(seconds: np.ndarray) -> dict[str, np.ndarray]:
-    """Parts of seconds since midnight, or of a duration."""
-    hours = seconds // 3_600
-    half = hours // 12
-    return {
-        "H": hours,
-        "I": (hours + 11) % 12 + 1,
-        "M": seconds // 60 % 60,
-        "S": seconds % 60,
-        "p": half,
-        "P": half,
-    }
+    hours = seconds // 3_600 - (0 if form.endless else days * 24)
+    clock = {"H": hours, "I": (hours + 11) % 12 + 1, "M": seconds // 60 % 60, "S": seconds % 60}
+    clock |= {"f": values % form.scale, "p": hours // 12, "P": hours // 12}
+    return clock if form.clock else clock | _calendar(days.astype("datetime64[D]"))
 
 
 def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     months = days.astype("datetime64[M]")
-    year = months.astype(np.int64) // 12 + 1970
-    month = months.astype(np.int64) % 12
+    year, month = np.divmod(months.astype(np.int64), 12)
+    year = year + 1970
     day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
-    return {
-        "Y": year,
-        "y": year % 100,
-        "q": month // 3 + 1,
-        "m": month + 1,
-        "b": month,
-        "B": month,
-        "d": day,
-    }
+    found = {"Y": year, "y": year % 100, "q": month // 3 + 1, "m": month + 1, "d": day}
+    return found | {"b": month, "B": month}
 
 
 def _part_texts(directive: str, part: np.ndarray) -> list[Any]:
@@ -209,47 +133,53 @@ def tick_step(values: np.ndarray, pattern: str) -> tuple[int, str]:
 def without_days(text: str) -> str:
     """A duration such as 1 days 02:30:00, as pandas writes it, in hours: 26:30:00; any other text as it is."""
     found = DAYS_TEXT.fullmatch(text)
-    if found is None:
-        return text
-    hours, minutes, seconds = (int(part) for part in found[2].split(":"))
-    whole = (
-        int(found[1]) * 86_400 + hours * 3_600 + minutes * 60 + seconds
-    )  # of which a fraction adds to what may be below 0
-    fraction = (found[3] or "")[1:]
-    return format_ticks(
-        np.array([whole * 10 ** len(fraction) + int(fraction or 0)]),
-        plain_form(f"00:00:00{found[3] or ''}"),
-    )[0]
+    return hours_of_days(*found.groups()) if found else text
+
+
+def hours_of_days(days: str, clock: str, fraction: str | None) -> str:
+    """The same, of its parts."""
+    hours, minutes, seconds = map(int, clock.split(":"))
+    whole = ((int(days) * 24 + hours) * 60 + minutes) * 60 + seconds
+    digits = (fraction or "")[1:]  # which adds to what may be below 0
+    tick = whole * 10 ** len(digits) + int(digits or 0)
+    return format_ticks(np.array([tick]), f"%H:%M:%S{fraction_form(len(digits))}")[0]
 
 
 def reformat_dates(texts: list[str], pattern: str, other: str) -> list[str]:
     """Texts of one form in another; those that it cannot say as they are."""
     if pattern == other or not texts:
         return texts
-    moved = [
-        _convert_tick(tick, form_of(pattern), form_of(other))
-        for tick in ticks(texts, pattern).tolist()
+    here, there = form_of(pattern), form_of(other)
+    if here.clock != there.clock:
+        return texts
+    moved = convert_ticks(ticks(texts, pattern), here, there)
+    moved[(moved < there.ends[0]) | (moved > there.ends[1])] = OTHER
+    again = format_ticks(moved, other)
+    return [
+        text if tick == OTHER else new
+        for text, tick, new in zip(texts, moved.tolist(), again, strict=True)
     ]
-    again = iter(
-        format_ticks(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other)
-    )
-    return [text if tick is None else next(again) for text, tick in zip(texts, moved, strict=True)]
 
 
-def _convert_tick(tick: int, form: DateForm, other: DateForm) -> int | None:
-    """The tick of another form at the same time; None where there is none."""
-    if tick == OTHER or form.clock != other.clock:
-        return None
-    day = 86_400 * 10**9
+def convert_ticks(
+    values: np.ndarray, form: DateForm, other: DateForm, later: int = 0
+) -> np.ndarray:
+    """Ticks of one form in those of another, so many seconds later; OTHER where these are no whole number."""
+    known, whole = values != OTHER, np.where(values == OTHER, 0, values)
     if not form.seconds:
-        tick = int(np.datetime64(tick, "M").astype("datetime64[D]").astype(np.int64))
-    time = tick * (form.seconds * 10**9 // form.scale if form.seconds else day)
-    if not other.seconds:
-        month = np.datetime64(time // day, "D").astype("datetime64[M]")
-        return (
-            int(month.astype(np.int64))
-            if time == day * int(month.astype("datetime64[D]").astype(np.int64))
-            else None
+        months = (whole * form.months).astype("datetime64[M]")
+        whole = months.astype("datetime64[D]").astype(np.int64)
+    # whole numbers of any size
+    whole = whole.astype(object) * (form.seconds or 86_400) + later * form.scale
+    if other.seconds:
+        size = form.scale * other.seconds
+        found, rest = whole * other.scale // size, whole * other.scale % size
+        return np.where(known & (rest == 0) & (abs(found) <= MAX_TICKS), found, OTHER).astype(
+            np.int64
         )
-    found, rest = divmod(time, other.seconds * 10**9 // other.scale)
-    return found if not rest and other.ends[0] <= found <= other.ends[1] else None
+    rest = whole % (86_400 * form.scale)
+    dates = (whole // (86_400 * form.scale)).astype(np.int64).astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    found, over = np.divmod(months.astype(np.int64), other.months)
+    fits = (rest == 0) & (over == 0) & (months.astype("datetime64[D]") == dates)
+    return np.where(known & fits.astype(bool), found, OTHER)

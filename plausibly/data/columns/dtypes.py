@@ -19,10 +19,8 @@ OBJECT_PARSERS: dict[str, Callable[[str], Any]] = {
     "time": time.fromisoformat,
     "decimal": Decimal,
 }
-CLOCK_CHANGES: dict[str, Any] = {
-    "ambiguous": True,
-    "nonexistent": "shift_forward",
-}  # of an hour that comes twice the first
+# of an hour that comes twice the first
+CLOCK_CHANGES: dict[str, Any] = {"ambiguous": True, "nonexistent": "shift_forward"}
 
 
 def plain_dtype(arrow: Any) -> Any:
@@ -32,9 +30,8 @@ def plain_dtype(arrow: Any) -> Any:
     unit, zone = getattr(arrow, "unit", "s"), getattr(arrow, "tz", None)  # dates have no unit
     if zone is not None:
         return pd.DatetimeTZDtype(unit, zone)
-    return np.dtype(
-        f"{'timedelta64' if str(arrow).startswith('duration') else 'datetime64'}[{unit}]"
-    )
+    family = "timedelta64" if str(arrow).startswith("duration") else "datetime64"
+    return np.dtype(f"{family}[{unit}]")
 
 
 def arrow_type_named(name: str) -> Any:
@@ -44,9 +41,8 @@ def arrow_type_named(name: str) -> Any:
     if zoned := fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name):
         return pa.timestamp(*zoned.groups())
     if coded := fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", name):
-        return pa.dictionary(
-            arrow_type_named(coded[2]), arrow_type_named(coded[1]), coded[3] == "1"
-        )
+        values, index = map(arrow_type_named, coded.group(1, 2))
+        return pa.dictionary(index, values, coded[3] == "1")
     if precise := fullmatch(r"(decimal\d+)\((\d+), (-?\d+)\)", name):
         return getattr(pa, precise[1])(int(precise[2]), int(precise[3]))
     return pa.type_for_alias(name)

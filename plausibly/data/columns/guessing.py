@@ -27,11 +27,18 @@ from plausibly.data.columns.text_guesses import (
     make_category,
     set_aside,
 )
-from plausibly.data.columns.types import BooleanColumn, CategoryColumn, GridColumn, RealColumn
+from plausibly.data.columns.types import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    BooleanColumn,
+    CategoryColumn,
+    GridColumn,
+    RealColumn,
+)
 from plausibly.errors import UserError, count_phrase
-from plausibly.events.kinds import OTHER, Category
+from plausibly.events.kinds import Category
 
-KIND_WORDS = (
+KIND_WORDS = [
     "boolean",
     "category",
     "integer",
@@ -42,16 +49,8 @@ KIND_WORDS = (
     "text",
     "constant",
     "drop",
-)
-TRUTH_PAIRS = (
-    {"0", "1"},
-    {"0.0", "1.0"},
-    {"false", "true"},
-    {"no", "yes"},
-    {"f", "t"},
-    {"n", "y"},
-    {"off", "on"},
-)
+]
+TRUTH_PAIRS = [{f, t} for f, t in zip(FALSE_WORDS, TRUE_WORDS, strict=True)]
 
 
 def is_word(word: str) -> bool:
@@ -66,12 +65,8 @@ def guess_column(sight: ColumnSample, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
-    return make_category(
-        sight,
-        "by its type"
-        if sight.storage.kind == "category"
-        else explain_texts(sight) or _words(sight),
-    )
+    typed = sight.storage.kind == "category"
+    return make_category(sight, "by its type" if typed else explain_texts(sight) or _words(sight))
 
 
 def _words(sight: ColumnSample) -> str:
@@ -83,22 +78,13 @@ def _words(sight: ColumnSample) -> str:
     return f"text; {' and '.join(map(repr, found))} {said} like any other, and only an empty cell is a hole"
 
 
-def _attempts(storage: Storage) -> tuple[Callable[[ColumnSample], Column | None], ...]:
+def _attempts(storage: Storage) -> list[Callable[[ColumnSample], Column | None]]:
     if storage.kind == "category":
-        return (guess_constant, guess_boolean)
+        return [guess_constant, guess_boolean]
     if storage.is_timed:
-        return (guess_constant, guess_date)
-    return (
-        guess_constant,
-        guess_single_value,
-        guess_boolean,
-        guess_identifier,
-        guess_date,
-        guess_ambiguous,
-        guess_code,
-        guess_number,
-        guess_label,
-    )
+        return [guess_constant, guess_date]
+    keys = [guess_constant, guess_single_value, guess_boolean, guess_identifier]
+    return [*keys, guess_date, guess_ambiguous, guess_code, guess_number, guess_label]
 
 
 def _apply_override(sight: ColumnSample, word: str) -> Column:
@@ -109,14 +95,11 @@ def _apply_override(sight: ColumnSample, word: str) -> Column:
     word, _, form = word.partition(":")
     if word in ("integer", "number", "real"):
         sight = _count_durations(sight, word)
-    column = guess_date_as(sight, form) if form else OVERRIDES[word](sight)
-    if column is None:
-        shown = ", ".join(repr(text) for text in sight.texts[:3])
-        count = count_phrase(len(sight.texts), "distinct value")
-        raise UserError(
-            f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}"
-        )
-    return column
+    if column := guess_date_as(sight, form) if form else OVERRIDES[word](sight):
+        return column
+    shown = ", ".join(map(repr, sight.texts[:3]))
+    count = count_phrase(len(sight.texts), "distinct value")
+    raise UserError(f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}")
 
 
 def _count_durations(sight: ColumnSample, word: str) -> ColumnSample:
@@ -129,11 +112,10 @@ def _count_durations(sight: ColumnSample, word: str) -> ColumnSample:
 
 
 def guess_constant(sight: ColumnSample) -> Column | None:
-    if len(sight.texts) == 1 and not sight.holes:
-        return AsideColumn(**sight.common("only one value"), role="constant", text=sight.texts[0])
-    if not sight.texts:
-        return AsideColumn(**sight.common("only holes"), role="constant", text=None)
-    return None
+    if len(sight.texts) > 1 or (sight.texts and sight.holes):
+        return None
+    why = "only one value" if sight.texts else "only holes"
+    return AsideColumn(**sight.common(why), role="constant", text=next(iter(sight.texts), None))
 
 
 def guess_single_value(sight: ColumnSample) -> Column | None:
@@ -167,32 +149,26 @@ OVERRIDES = {
 
 def reader_dtype(column: Column, sight: ColumnSample) -> str:
     """The dtype that a reader of text files would give the column."""
-    texts = sight.texts
     whole = "Int64" if column.holes else "int64"
     if isinstance(column, RealColumn):
         return whole if column.style == "whole" else "float64"
     if isinstance(column, GridColumn):
-        return whole if not column.decimals and _have_no_points(texts) else "float64"
-    if isinstance(column, BooleanColumn) and {text.lower() for text in texts} == {"true", "false"}:
-        if set(texts) != {"True", "False"}:
+        return whole if not column.decimals and _have_no_points(sight) else "float64"
+    if isinstance(column, BooleanColumn) and set(map(str.lower, sight.texts)) == {"true", "false"}:
+        if set(sight.texts) != {"True", "False"}:
             return "str"
         return "boolean" if column.holes else "bool"
-    if texts and _are_whole(texts) and not isinstance(column, CategoryColumn):
-        return whole
-    return "str"
+    labels = isinstance(column, CategoryColumn) or not sight.texts
+    return "str" if labels or not _are_whole(sight) else whole
 
 
-def _have_no_points(texts: list[str]) -> bool:
+def _have_no_points(sight: ColumnSample) -> bool:
     """True where no number among texts is written with a point or an exponent."""
-    return all(
-        "." not in text and "e" not in text.lower() for text in texts if numbers.parse_number(text)
-    )
+    pairs = zip(sight.texts, sight.numbers, strict=True)
+    return not any(number and {".", "e", "E"} & {*text} for text, number in pairs)
 
 
-def _are_whole(texts: list[str]) -> bool:
+def _are_whole(sight: ColumnSample) -> bool:
     """True where all texts are whole numbers as Python writes them."""
-    steps = [numbers.number_in_steps(numbers.parse_number(text), 0) for text in texts]
-    return all(
-        step is not None and step != OTHER and str(step) == text
-        for step, text in zip(steps, texts, strict=True)
-    )
+    steps = [numbers.number_in_steps(number, 0) for number in sight.numbers]
+    return [None if step is None else str(step) for step in steps] == sight.texts

@@ -51,11 +51,8 @@ class IdPiece:
     def __post_init__(self) -> None:
         object.__setattr__(self, "letters", tuple(self.letters))
         object.__setattr__(self, "lengths", tuple(self.lengths))
-        if (
-            len(self.letters) > MAX_PLACES
-            or len(self.lengths) != len(self.letters)
-            or not all(self.letters)
-        ):
+        places = len(self.letters)
+        if places > MAX_PLACES or len(self.lengths) != places or not all(self.letters):
             raise ValueError(
                 "a piece of an identifier has letters at each place, and a count of texts of each length"
             )
@@ -74,16 +71,12 @@ class IdPiece:
     def draw(self, rows: int, generator: np.random.Generator) -> list[str]:
         """One for each row, with what stands before it."""
         if not self.letters:
-            return [
-                f"{self.before}{number}"
-                for number in generator.integers(self.low, self.high, rows, endpoint=True)
-            ]
+            picks = generator.integers(self.low, self.high, rows, endpoint=True)
+            return [f"{self.before}{number}" for number in picks]
         shares = np.array(self.lengths) / sum(self.lengths)
         sizes = generator.choice(len(self.lengths), rows, p=shares) + 1
-        places = [
-            np.array(list(own))[generator.integers(0, len(own), rows)] for own in self.letters
-        ]
-        texts = np.stack(places, 1).view(f"<U{len(places)}")[:, 0].tolist() if rows else []
+        columns = [np.array([*own])[generator.integers(0, len(own), rows)] for own in self.letters]
+        texts = map("".join, zip(*columns, strict=True))
         return [self.before + text[:size] for text, size in zip(texts, sizes.tolist(), strict=True)]
 
 
@@ -128,22 +121,20 @@ class IdGenerator:
 def learn_ids(texts: list[str]) -> IdGenerator:
     """The maker of more identifiers like these."""
     found = [LAST_NUMBER.fullmatch(text) for text in texts]
-    around = {(match[1], match[3]) if match else None for match in found}
-    if len(around) == 1 and None not in around:
-        ((head, tail),) = [pair for pair in around if pair]
-        number = _first([match[2] for match in found if match])
-        return IdGenerator(f"{head}{number}{tail}") if number else IdGenerator()
-    return _in_pieces([PIECES.split(text) for text in texts])
+    known = [match for match in found if match]
+    around = {(match[1], match[3]) for match in known}
+    if len(around) != 1 or len(known) < len(texts):
+        return _in_pieces([PIECES.split(text) for text in texts])
+    ((head, tail),) = around
+    number = _first([match[2] for match in known])
+    return IdGenerator(f"{head}{number}{tail}") if number else IdGenerator()
 
 
 def _in_pieces(parts: list[list[str]]) -> IdGenerator:
     """As the pieces of all, at odd places, are made, where there are the same marks between them and no piece is long."""
     marks = {tuple(own[::2]) for own in parts}
-    if (
-        len(marks) > 1
-        or len(parts[0]) < 2
-        or max(len(text) for own in parts for text in own) > MAX_PLACES
-    ):
+    longest = max(len(text) for own in parts for text in own)
+    if len(marks) > 1 or len(parts[0]) < 2 or longest > MAX_PLACES:
         return IdGenerator()
     columns = [*zip(*parts, strict=True)]
     before = parts[0][::2]
@@ -156,14 +147,10 @@ def _piece(before: str, texts: tuple[str, ...]) -> IdPiece:
     sizes = {len(text) for text in texts}
     if all(map(NUMBER.fullmatch, texts)) and len(sizes) > 1:
         return IdPiece(before, min(map(int, texts)), max(map(int, texts)))
-    letters = [
-        "".join(sorted({text[k] for text in texts if len(text) > k})) for k in range(max(sizes))
-    ]
-    return IdPiece(before, letters=tuple(letters), lengths=_lengths(texts))
-
-
-def _lengths(texts: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(np.bincount([len(text) - 1 for text in texts]).tolist())
+    places = [{text[k] for text in texts if len(text) > k} for k in range(max(sizes))]
+    lengths = np.bincount([len(text) - 1 for text in texts]).tolist()
+    letters = tuple("".join(sorted(place)) for place in places)
+    return IdPiece(before, letters=letters, lengths=tuple(lengths))
 
 
 def _first(digits: list[str]) -> str:

@@ -15,12 +15,13 @@ from plausibly.data.columns.date_patterns import (
     even_places,
     zone_of,
 )
-from plausibly.data.columns.dates import ticks
+from plausibly.data.columns.dates import convert_ticks, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 
 ISO = "%Y-%m-%d"
 CLOCK = re.compile(r"(T|, | )?%-?[HI]")  # where the time of a form begins
+MAX_MOVED_TICKS = 2**62  # from 1970, of a time in another form
 MAX_TEXTS = 60  # texts
 MAX_FORMS = 8  # forms of a column
 
@@ -33,7 +34,10 @@ def date_ticks_in(texts: list[str], pattern: str) -> np.ndarray:
         form = _beside(texts[left[0]], pattern)
         rest = left[1:]
         if form is not None:
-            moved = _convert_ticks(ticks([texts[place] for place in left], form), form, pattern)
+            later = _offset(pattern) - _offset(form)
+            own = ticks([texts[place] for place in left], form)
+            moved = convert_ticks(own, form_of(form), form_of(pattern), later)
+            moved[np.abs(moved) >= MAX_MOVED_TICKS] = OTHER
             found[left] = moved
             rest = rest[moved[1:] == OTHER]
         left = rest
@@ -60,20 +64,6 @@ def _beside(text: str, pattern: str) -> str | None:
 def _date_of(form: str) -> str:
     found = CLOCK.search(form)
     return (form[: found.start()] if found else form).replace("%-", "%")
-
-
-def _convert_ticks(values: np.ndarray, form: str, pattern: str) -> np.ndarray:
-    """Ticks of a form in those of a pattern; OTHER where these are no whole number."""
-    here = form_of(form)
-    there = form_of(pattern)
-    later = _offset(pattern) - _offset(form)
-    whole = values.astype(object)
-    known = values != OTHER
-    shifted = (whole * here.seconds + later * here.scale) * there.scale
-    found = shifted // (here.scale * there.seconds)
-    rest = shifted % (here.scale * there.seconds)
-    fits = known & (rest == 0) & (abs(found) < 2**62)
-    return np.array(np.where(fits, found, OTHER), dtype=np.int64)
 
 
 def _offset(form: str) -> int:

@@ -49,21 +49,16 @@ def write_kinds(columns: list[Document], name: str, path: Path) -> None:
     """Writes what the column report says of each column; `name` is that of the data. UserError where there is such a file."""
     if path.exists():
         raise UserError(f"{path} already exists, and may have been edited; give another name")
-    text = HEAD_TEXT.format(name=visible(name), words=", ".join(KIND_WORDS)) + "".join(
-        _line(column) for column in columns
-    )
+    head = HEAD_TEXT.format(name=visible(name), words=", ".join(KIND_WORDS))
+    text = head + "".join(map(_line, columns))
     with delivering_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
 def _line(column: Document) -> str:
-    name = str(column["name"])
-    word = column["kind"]
-    key = (
-        name
-        if BARE_KEY.fullmatch(name)
-        else json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
-    )
+    key, word = str(column["name"]), column["kind"]
+    if not BARE_KEY.fullmatch(key):
+        key = json.dumps(key, ensure_ascii=False).replace("\x7f", "\\u007f")
     word = f"date:{column['form']}" if word == "date" else word
     said = "".join(letter if letter.isprintable() else " " for letter in column["guess"])
     return f"{key} = {json.dumps(word)}  # {said}\n"

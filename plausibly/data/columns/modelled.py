@@ -39,9 +39,8 @@ class ModelledColumn(Column):
             raise ValueError(
                 f"column {self.name!r}: a {self.word} column cannot be of kind {type(self.kind).__name__}"
             )
-        if len(self.marks) != len(self.marked) or not all(
-            isinstance(n, int) and n > 0 for n in self.marked
-        ):
+        counted = all(isinstance(count, int) and count > 0 for count in self.marked)
+        if len(self.marks) != len(self.marked) or not counted:
             raise ValueError(f"column {self.name!r}: each mark of a hole needs a count")
 
     takes: ClassVar[type[Kind]] = Category
@@ -51,9 +50,7 @@ class ModelledColumn(Column):
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
             rows = np.flatnonzero(has_text(cells.texts) & (cells.values == self.other))
-            nats[rows] += [
-                log_bytes(encode_text(self._text_or_none(text))) for text in cells.texts[rows]
-            ]
+            nats[rows] += [log_bytes(self._encode(text)) for text in cells.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
     def through(self, coder: Coder, events: np.ndarray, cells: ColumnValues | None) -> ColumnValues:
@@ -69,36 +66,33 @@ class ModelledColumn(Column):
 
     def _code_spellings(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
         """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
-        if (
-            coder.form > 1
-            and coder.iid(
-                SPELLING_PROBABILITIES,
-                1,
-                None if own is None else np.array([int(has_text(own).any())]),
-            )[0]
-        ):
+        if coder.form < 2:
+            return
+        otherwise = None if own is None else np.array([int(has_text(own).any())])
+        if coder.iid(SPELLING_PROBABILITIES, 1, otherwise)[0]:
             found = code_texts(coder, own)
             texts[has_text(found)] = found[has_text(found)]
 
     def other_through(self, coder: Coder, text: str | None) -> str:
         """Passes through a coder a text that is not foreseen."""
-        found: bytes = coder.text(None if text is None else encode_text(self._text_or_none(text)))
+        found: bytes = coder.text(None if text is None else self._encode(text))
         if not found:
             return self.hole_text
         return "" if found == EMPTY_TEXT else found.decode("utf-8", "surrogatepass")
 
-    def _text_or_none(self, text: str) -> str | None:
-        """A kept text, None where it stands for a hole."""
-        return None if text == self.hole_text else text
+    def _encode(self, text: str) -> bytes:
+        """The bytes of a kept text, none where it stands for a hole."""
+        return encode_text(None if text == self.hole_text else text)
 
     def is_known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
-        words = [
-            place
-            for place, text in enumerate(texts)
-            if text in self.marks or (self.measures and is_hole(text))
-        ]
-        return (index >= 0) & ~np.isin(index, words)
+        words = [text in self.marks or (self.measures and is_hole(text)) for text in texts]
+        return (index >= 0) & ~np.array([*words, True])[index]
+
+    def to_json(self) -> dict[str, Any]:
+        document = super().to_json()
+        del document["kind"]  # which comes last, and says its name
+        return document | {"kind": self.kind.to_json()}
 
     @property
     def measures(self) -> bool:
@@ -141,7 +135,7 @@ class ModelledColumn(Column):
             np.append(values, self.kind.hole_value if self.kind.missing else other)[index]
         )
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
-        if unforeseen.any():
+        if unforeseen.any() and not self.kind.open:
             self._refuse(texts, index, unforeseen)
         kept = unforeseen | np.append(otherwise, False)[index]
         if kept.any():
@@ -175,11 +169,10 @@ class ModelledColumn(Column):
         return "\ud800" if self.storage.exact else ""
 
     def _refuse(self, texts: list[str], index: np.ndarray, unforeseen: np.ndarray) -> None:
-        """UserError for the first of these cells where the kind leaves no room for them."""
-        if not self.kind.open:
-            row = int(np.flatnonzero(unforeseen)[0])
-            problem = self.problem(texts[index[row]] if index[row] >= 0 else None)
-            raise UserError(f"row {row + 1}, column {self.name!r}: {problem}")
+        """UserError for the first of these cells."""
+        row = int(np.flatnonzero(unforeseen)[0])
+        problem = self.problem(texts[index[row]] if index[row] >= 0 else None)
+        raise UserError(f"row {row + 1}, column {self.name!r}: {problem}")
 
     def problem(self, text: str | None) -> str:
         """Why a cell (None: a hole) cannot be recorded."""
@@ -196,7 +189,7 @@ class ModelledColumn(Column):
         found = texts[inverse]
         if cells.texts is not None:
             kept = has_text(cells.texts)
-            found[kept] = [self._text_or_none(text) for text in cells.texts[kept]]
+            found[kept] = [None if t == self.hole_text else t for t in cells.texts[kept]]
         return found
 
     def plain(self, cells: ColumnValues) -> np.ndarray:

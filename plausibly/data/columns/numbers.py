@@ -33,6 +33,8 @@ ExactNumber = tuple[int, int]  # digits and decimals: digits / 10^decimals
 
 def parse_number(text: str) -> ExactNumber | None:
     """The number a text writes, without needless decimals; None where it writes none."""
+    if text.isdecimal() and text.isascii():
+        return int(text), 0
     found = NUMBER.fullmatch(text)
     if found is None or not (found[2] or found[3]):
         return None
@@ -56,6 +58,8 @@ def number_in_steps(number: ExactNumber | None, decimals: int) -> int | None:
 
 def format_number(steps: int, decimals: int, style: str) -> str:
     """The text of a number of steps. Styles: `fixed:K` decimals, `shortest`, `dotted` (at least one decimal)."""
+    if style == "shortest" and not decimals:
+        return str(steps)
     whole, fraction = divmod(abs(steps), 10**decimals)
     digits = str(fraction).zfill(decimals) if decimals else ""
     if style.startswith("fixed:"):
@@ -72,13 +76,9 @@ def number_style(texts: list[str], counts: np.ndarray, units: list[int], decimal
         places[len(text.partition(".")[2])] += count
     fixed = [f"fixed:{place}" for place, _ in places.most_common(2)]
     styles = [*fixed, "shortest", "dotted"] if len(fixed) == 1 else ["shortest", "dotted", *fixed]
-    alike = [counts[_is_printed_so(texts, units, decimals, style)].sum() for style in styles]
+    printed = ([format_number(unit, decimals, style) for unit in units] for style in styles)
+    alike = [counts[np.array(own) == np.array(texts)].sum() for own in printed]
     return styles[int(np.argmax(alike))]
-
-
-def _is_printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
-    pairs = zip(texts, units, strict=True)
-    return np.array([format_number(unit, decimals, style) == t for t, unit in pairs], dtype=bool)
 
 
 def style_of_reals(texts: list[str]) -> str:
@@ -94,17 +94,14 @@ def decimal_resolution(numbers: list[ExactNumber | None], counts: np.ndarray) ->
     """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
     places = np.array([-1 if number is None else number[1] for number in numbers])
     counts = drop_dominant(numbers, counts)
-    held = places[places >= 0]
-    weights = counts[places >= 0]
-    if not len(held):
-        return None
-    for decimals in sorted(set(held.tolist()), reverse=True):
-        if weights[held <= decimals].sum() < MIN_SHARE * weights.sum():
+    least = MIN_SHARE * counts[places >= 0].sum()
+    for decimals in sorted({*places[places >= 0].tolist()}, reverse=True):
+        if counts[(places >= 0) & (places <= decimals)].sum() < least:
             return None
-        fits = np.array(
-            [decimals <= 30 and number_in_steps(number, decimals) is not None for number in numbers]
-        )
-        if counts[fits].sum() >= MIN_SHARE * weights.sum():
+        steps = [
+            number_in_steps(number, decimals) if decimals <= 30 else None for number in numbers
+        ]
+        if counts[[step is not None for step in steps]].sum() >= least:
             return int(decimals)
     return None
 
@@ -161,12 +158,7 @@ def _learn_wide_grid(values: np.ndarray, counts: np.ndarray, far: float, missing
 
 def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     """Cuts `rest` into equally full intervals; the outer edges enclose all atoms."""
-    bins = int(np.clip(len(rest) // ROWS_PER_BIN, 2, MAX_BINS))
-    edges = (
-        np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower"))
-        if len(rest)
-        else atoms[:1]
-    )
+    edges = _equal_edges(rest) if len(rest) else atoms[:1]
     if len(atoms):
         ends = [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]
         edges = np.unique(np.concatenate([edges, ends, _far_from(atoms, rest)]))
@@ -203,19 +195,23 @@ def learn_real(values: np.ndarray, missing: bool, closed: bool = False, step: fl
     # so that none is out of reach
     scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)
     events = ((values - location) / scale).astype(np.float32)
-    edges = _real_edges(events)
+    edges = _equal_edges(events)
     usual = usual_number(values)
     if usual is not None:
         floor = Real(location, scale, step=step).floor
-        edges = _with_spike(edges, (usual - location) / scale, floor)
+        at = (usual - location) / scale
+        # an interval of two floors to either side of what most rows have, and no edge inside
+        ends = np.array([at - 2 * floor, at + 2 * floor], dtype=np.float32)
+        outside = edges[(edges < ends[0]) | (edges > ends[1])]
+        edges = np.unique(np.concatenate([outside, ends]))
     shape = location, scale, tuple(edges.tolist()), _real_tails(events, edges)
     return Real(*shape, step, usual, open=not closed, missing=missing)
 
 
-def _real_edges(events: np.ndarray) -> np.ndarray:
-    """Edges between which there are about equally many events."""
-    bins = int(np.clip(len(events) // ROWS_PER_BIN, 2, MAX_BINS))
-    return np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
+def _equal_edges(values: np.ndarray) -> np.ndarray:
+    """Edges between which there are about equally many values."""
+    bins = int(np.clip(len(values) // ROWS_PER_BIN, 2, MAX_BINS))
+    return np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
 
 
 def _real_tails(events: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
@@ -224,12 +220,6 @@ def _real_tails(events: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
     below = edges[0] - events[events < edges[0]]
     above = events[events >= edges[-1]] - edges[-1]
     return _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
-
-
-def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:
-    """The edges with an interval of two floors to either side of a value that most rows have, and none inside."""
-    ends = np.array([usual - 2 * floor, usual + 2 * floor], dtype=np.float32)
-    return np.unique(np.concatenate([edges[(edges < ends[0]) | (edges > ends[1])], ends]))
 
 
 def decimal_step(values: np.ndarray) -> float:
@@ -243,10 +233,8 @@ def decimal_step(values: np.ndarray) -> float:
     for decimals in range(MAX_DECIMALS + 1):
         if decimals > USUAL_DECIMALS and most * 10.0**decimals > exact:
             break
-        if (
-            _fits_decimals(others, decimals).mean() >= MIN_SHARE
-            and _fits_decimals(np.setdiff1d(values, others), decimals).all()
-        ):
+        most_fit = _fits_decimals(others, decimals).mean() >= MIN_SHARE
+        if most_fit and _fits_decimals(np.setdiff1d(values, others), decimals).all():
             return float(10.0**-decimals)
     return 0.0
 

@@ -7,13 +7,7 @@ import re
 import numpy as np
 
 from plausibly.data.columns import date_patterns, numbers
-from plausibly.data.columns.column_sample import (
-    DIGITS,
-    FEW_LEVELS,
-    ColumnSample,
-    with_decimal_points,
-    without_hole_marks,
-)
+from plausibly.data.columns.column_sample import DIGITS, FEW_LEVELS, ColumnSample
 from plausibly.data.columns.numbers import MIN_SHARE
 
 PHONE = re.compile(r"\+\d{4,}", re.ASCII)
@@ -32,18 +26,17 @@ DRESSED_NUMBER = re.compile(  # possessive, lest long cells take time squared: 1
 
 def explain_codes(sight: ColumnSample) -> str:
     """Why numbers are written as no amounts are, or nothing."""
-    sight, _ = without_hole_marks(sight)
+    sight = sight.known
     if sight.storage.kind != "text" or not sight.rows:
         return ""
-
     if _share_of(sight, PHONE) >= MIN_SHARE:
         return "whole numbers that all begin with +, as telephone numbers do: labels; --kind says otherwise"
     if _share_of(sight, HASH) > 1 - MIN_SHARE:
         shown = next(text for text in sight.texts if HASH.fullmatch(text))
         return f"written as no amounts are, such as {shown}: labels; --kind says otherwise"
-    places = {len(text.partition(".")[2]) for text in sight.texts}
     few = len(sight.texts) <= FEW_LEVELS or VERSION_NAME.search(sight.name)
-    if _share_of(sight, PADDED_NUMBER) > 1 - MIN_SHARE and len(places) > 1 and few:
+    places = {len(text.partition(".")[2]) for text in sight.texts}
+    if few and len(places) > 1 and _share_of(sight, PADDED_NUMBER) > 1 - MIN_SHARE:
         shown = next(text for text in sight.texts if PADDED_NUMBER.fullmatch(text))
         return f"written as versions are, such as {shown} beside others of fewer digits: labels; --kind says otherwise"
     return ""
@@ -51,52 +44,38 @@ def explain_codes(sight: ColumnSample) -> str:
 
 def _share_of(sight: ColumnSample, form: re.Pattern[str]) -> float:
     """The share of rows whose text is of a form."""
-    fits = [form.fullmatch(text) is not None for text in sight.texts]
-    return float(sight.counts[fits].sum() / sight.rows)
+    return float(sight.counts[sight.matches(form)].sum() / sight.rows)
 
 
 def explain_texts(sight: ColumnSample) -> str:
     """Why texts that look like numbers or times are none, or nothing."""
-    return (
-        explain_codes(sight)
-        or explain_signs(sight)
-        or _explain_large(sight)
-        or _explain_forms(sight)
-    )
-
-
-def _explain_forms(sight: ColumnSample) -> str:
-    """Nearly all cells are dates or times, but not of one form."""
-    if not date_patterns.looks_dated(sight.texts):
-        return ""
+    found = explain_codes(sight) or explain_signs(sight) or _explain_large(sight)
+    if found or not date_patterns.looks_dated(sight.texts):
+        return found
     return "dates or times of several forms; write all as 2020-12-05 to model them as dates"
 
 
 def explain_signs(sight: ColumnSample) -> str:
     """Nearly all cells are numbers, many with thousands separators, decimal commas or currency signs."""
-    sight, _ = without_hole_marks(sight)
-    plain = np.array([numbers.parse_number(text) is not None for text in sight.texts])
-    alike = np.array([bool(DRESSED_NUMBER.fullmatch(text)) for text in sight.texts])
-    if "point" in with_decimal_points(sight, {})[1]:
+    sight = sight.known
+    plain = np.array([number is not None for number in sight.numbers], dtype=bool)
+    dressed = sight.matches(DRESSED_NUMBER) & ~plain
+    if not sight.rows or sight.counts[plain | dressed].sum() < MIN_SHARE * sight.rows:
         return ""
-    if not sight.rows or sight.counts[plain | alike].sum() < MIN_SHARE * sight.rows:
+    if sight.counts[dressed].sum() <= (1 - MIN_SHARE) * sight.rows or sight.pointed is not sight:
         return ""
-    if sight.counts[alike & ~plain].sum() <= (1 - MIN_SHARE) * sight.rows:
-        return ""
-    shown = "".join(
-        text for text, dressed in zip(sight.texts, alike & ~plain, strict=True) if dressed
-    )
+    shown = "".join(text for text, has in zip(sight.texts, dressed, strict=True) if has)
     sign = next(mark for mark in f",{MONEY}%(\u2212{SPACES[::-1]}" if mark in shown)
     return f"looks like numbers with {sign!r}; write them plainly to model them as numbers"
 
 
 def _explain_large(sight: ColumnSample) -> str:
     """Nearly all cells are whole numbers, many of them beyond 2^53."""
-    read = [numbers.parse_number(text) for text in sight.texts]
-    whole = np.array([DIGITS.fullmatch(text) is not None for text in sight.texts])
-    fitting = np.array([numbers.number_in_steps(found, 0) is not None for found in read])
+    whole = sight.matches(DIGITS)
     if not sight.rows or sight.counts[whole].sum() < MIN_SHARE * sight.rows:
         return ""
-    large = sight.counts[whole & ~fitting].sum() > (1 - MIN_SHARE) * sight.rows
-    zeros = any(map(numbers.LEADING_ZERO.fullmatch, sight.texts))
+    steps = [numbers.number_in_steps(number, 0) for number in sight.numbers]
+    beyond = whole & np.array([step is None for step in steps])
+    large = sight.counts[beyond].sum() > (1 - MIN_SHARE) * sight.rows
+    zeros = sight.matches(numbers.LEADING_ZERO).any()
     return "whole numbers too large to be exact" if large and not zeros else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from re import compile, search
+from re import compile, match, search
 from typing import Any
 
 import numpy as np
@@ -22,21 +22,16 @@ from plausibly.data.columns.cell_texts import (
     times_of,
     unbox_objects,
 )
-from plausibly.data.columns.date_forms import fraction_form
+from plausibly.data.columns.date_forms import unit_fraction
 from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_named, dtype_zone
 from plausibly.errors import UserError
 
 OTHER_TEXT = "<other>"  # how a drawn value that the column did not foresee is shown
 TIME_KINDS = ("date", "time", "duration")  # kinds of cells that have a form of dates and times
 TEXT_DTYPES = compile(r"(large_)?string(_view)?|dictionary<values=(large_)?string(_view)?, .*|null")
-DTYPE_WORDS = {
-    "b": "bool",
-    "i": "integer",
-    "u": "integer",
-    "f": "float",
-    "M": "date",
-    "m": "duration",
-}
+DTYPE_WORDS = {"b": "bool", "i": "integer", "u": "integer", "f": "float"}
+DTYPE_WORDS |= {"M": "date", "m": "duration"}
+OBJECT_WORDS = {"string": "text", "floating": "float", "boolean": "bool"}
 DTYPE_MAXIMA = {"float16": 65_504, "halffloat": 65_504}  # the largest number
 MAX_NS_SECONDS = 9_223_372_036  # seconds that 64 bits of nanoseconds reach
 
@@ -74,19 +69,13 @@ class Storage:
         """Arrow's type for the cells of a column of objects; None for any other, which says so itself."""
         import pyarrow as pa
 
+        words = {"integer": "int64", "floating": "float64", "boolean": "bool", "date": "date32"}
         family, _, inner = self.dtype.partition(":")
-        types = {
-            "string": pa.string(),
-            "integer": pa.int64(),
-            "floating": pa.float64(),
-            "boolean": pa.bool_(),
-        }
-        types |= {
-            "date": pa.date32(),
-            "time": pa.time64("us"),
-            "decimal": pa.decimal128(38, decimals),
-        }
-        return types.get(inner) if family == "object" else None
+        if family != "object":
+            return None
+        if inner == "decimal":
+            return pa.decimal128(38, decimals)
+        return pa.type_for_alias({"time": "time64[us]", **words}.get(inner, inner))
 
     @property
     def ends(self) -> tuple[int, int] | None:
@@ -100,13 +89,16 @@ class Storage:
     def limits(self, decimals: int) -> tuple[int, int] | None:
         """The least and the largest number of 10^-decimals that a cell can hold; None where the type sets none."""
         if digits := search(r"decimal\d+\((\d+), (-?\d+)\)", self.dtype):
-            unit = Decimal(10) ** (decimals - int(digits[2]))
-            largest = int((10 ** int(digits[1]) - 1) * unit)
+            largest = int((10 ** int(digits[1]) - 1) * Decimal(10) ** (decimals - int(digits[2])))
             return -largest, largest
-        if found := self.bounds:
-            return found[0] * 10**decimals, found[1] * 10**decimals
-        most = DTYPE_MAXIMA.get(self.dtype.removeprefix("arrow:"), 0)
-        return (-most * 10**decimals, most * 10**decimals) if most else None
+        sized = search(r"\bu?int(8|16|32|64)\b", self.dtype.lower())
+        if self.kind == "integer" and sized:
+            ends = np.iinfo(sized[0])
+            least, most = int(ends.min), min(int(ends.max), np.iinfo(np.int64).max)
+        else:
+            most = DTYPE_MAXIMA.get(self.dtype.removeprefix("arrow:"), 0)
+            least = -most
+        return (least * 10**decimals, most * 10**decimals) if most else None
 
     def time_texts(self, times: Any, zone: Any = None) -> list[str]:
         """Texts of times, a DatetimeIndex without holes, in the zone of this column: in `zone` where it names none."""
@@ -119,28 +111,15 @@ class Storage:
         return local_stamps(times.tz_convert(self.zone)) if self.local else in_utc(times)
 
     @property
-    def bounds(self) -> tuple[int, int] | None:
-        """The least and the largest whole number that a cell can hold; None where the type sets no bounds."""
-        sized = search(r"\bu?int(8|16|32|64)\b", self.dtype.lower())
-        if self.kind != "integer" or sized is None:
-            return None
-        found = np.iinfo(sized[0])
-        return int(found.min), min(int(found.max), np.iinfo(np.int64).max)
-
-    @property
     def cell_type(self) -> Any:
         """The dtype of a cell, of a categorical column that of its categories."""
         return dtype_named(self.inner or self.dtype)
 
     def file_texts(self, texts: np.ndarray) -> np.ndarray:
         """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
-        textual = (
-            self.dtype.startswith(("str", "nullable-string", "object:string", "arrow:"))
-            and self.kind == "text"
-        )
-        if textual:
-            return texts
-        return np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
+        families = ("str", "nullable-string", "object:string", "arrow:")
+        textual = self.kind == "text" and self.dtype.startswith(families)
+        return texts if textual else _without_others(texts)
 
     def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
@@ -151,9 +130,7 @@ class Storage:
             return self._cast(index, distinct)
         except (ValueError, TypeError, OverflowError, KeyError, ArithmeticError):
             if OTHER_TEXT in distinct:
-                return self.restore(
-                    np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
-                )
+                return self.restore(_without_others(texts))
             return pd.Series(list(texts), dtype=None if len(texts) else "object")
 
     def _cast(self, index: np.ndarray, distinct: np.ndarray) -> Any:
@@ -179,42 +156,31 @@ class Storage:
         return pd.Series(codes)
 
 
+def _without_others(texts: Any) -> np.ndarray:
+    """The texts, without those that stand for what no column foresees."""
+    return np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
+
+
 def storage_of(series: Any, name: str) -> Storage:
     """The storage of a column in memory. UserError for what cannot be recorded."""
     import pandas as pd
 
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return _category_storage(dtype, name)
+        inner = pd.Series(dtype.categories)
+        texts, stored = tuple(texts_of(inner, name)[1]), storage_of(inner, name).dtype
+        ordered = bool(dtype.ordered)
+        return Storage("category", "category", True, False, texts, stored, ordered)
     if isinstance(dtype, pd.StringDtype):
         family = "nullable-string" if dtype.na_value is pd.NA else "str"
         return Storage(f"{family}:{dtype.storage}", "text", True)
     if dtype == np.dtype(object):
         return _object_storage(series, name)
-    return _plain_storage(series, name)
-
-
-def _plain_storage(series: Any, name: str) -> Storage:
-    arrow = getattr(series.dtype, "pyarrow_dtype", None)
-    dtype = str(series.dtype if arrow is None else arrow)
-    word = _word(getattr(series.dtype, "kind", "O"), dtype, name)
-    found = Storage(dtype if arrow is None else f"arrow:{dtype}", *word)
+    arrow = getattr(dtype, "pyarrow_dtype", None)
+    text = str(dtype if arrow is None else arrow)
+    word = _word(getattr(dtype, "kind", "O"), text, name)
+    found = Storage(text if arrow is None else f"arrow:{text}", word, exact=word == "text")
     return replace(found, local=_local_is_plainer(series)) if found.zone is not None else found
-
-
-def _category_storage(dtype: Any, name: str) -> Storage:
-    import pandas as pd
-
-    inner = pd.Series(dtype.categories)
-    texts = tuple(texts_of(inner, name)[1])
-    return Storage(
-        "category",
-        "category",
-        exact=True,
-        categories=texts,
-        inner=storage_of(inner, name).dtype,
-        ordered=bool(dtype.ordered),
-    )
 
 
 def storage_kind(series: Any, name: str) -> str:
@@ -224,18 +190,17 @@ def storage_kind(series: Any, name: str) -> str:
     series = unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)
-    if series.dtype == np.dtype(object):
-        return _object_storage(series, name).kind
-    return storage_of(series[:0], name).kind
+    is_object = series.dtype == np.dtype(object)
+    return storage_of(series if is_object else series[:0], name).kind
 
 
-def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
+def _word(kind: str, dtype: str, name: str) -> str:
     if kind in DTYPE_WORDS and not dtype.startswith("Sparse"):
-        return DTYPE_WORDS[kind], False
-    if dtype.startswith(("decimal", "time")):
-        return dtype[: 7 if dtype.startswith("decimal") else 4], False
+        return DTYPE_WORDS[kind]
+    if timed := match("decimal|time", dtype):
+        return timed[0]
     if TEXT_DTYPES.fullmatch(dtype):
-        return "text", True
+        return "text"
     raise UserError(
         f"column {name!r} holds {dtype} cells, which cannot be recorded; {LEAVE_OUT_HINT}"
     )
@@ -244,9 +209,9 @@ def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
 def _object_storage(series: Any, name: str) -> Storage:
     found = object_type(series, name)
     holes = series[series.isna()]
-    words = {"string": "text", "floating": "float", "boolean": "bool"}
     none = not len(holes) or holes.iloc[0] is None
-    return Storage(f"object:{found}", words.get(found, found), found in ("string", "decimal"), none)
+    exact = found in ("string", "decimal")
+    return Storage(f"object:{found}", OBJECT_WORDS.get(found, found), exact, none)
 
 
 def _local_is_plainer(series: Any) -> bool:
@@ -260,6 +225,5 @@ def _local_is_plainer(series: Any) -> bool:
 
 def _coarseness(ticks: np.ndarray, unit: str) -> tuple[int, int]:
     """The largest unit of time that divides all ticks, and the largest step between them."""
-    digits = 3 * ("s", "ms", "us", "ns").index(unit)
-    size = dates.tick_step(ticks, "%Y-%m-%dT%H:%M:%S" + fraction_form(digits))[0]
+    size = dates.tick_step(ticks, f"%Y-%m-%dT%H:%M:%S{unit_fraction(unit)}")[0]
     return size, int(np.gcd.reduce(ticks - ticks[0]))

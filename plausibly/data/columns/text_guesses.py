@@ -31,27 +31,16 @@ def guess_identifier(sight: ColumnSample) -> Column | None:
     """Keys: whole numbers, all distinct, of a column that is named so."""
     if not sight.distinct or sight.storage.kind == "float" or sight.rows < 2:
         return None
-    whole = [
-        numbers.number_in_steps(numbers.parse_number(text), 0) is not None for text in sight.texts
-    ]
-    if (
-        not all(whole)
-        or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts))
-        or not ID_NAME.fullmatch(sight.name)
-    ):
+    if not ID_NAME.fullmatch(sight.name) or sight.matches(numbers.LEADING_ZERO).any():
         return None
-    return set_aside(sight, "id", KEY_REASON)
+    whole = all(numbers.number_in_steps(number, 0) is not None for number in sight.numbers)
+    return set_aside(sight, "id", KEY_REASON) if whole else None
 
 
 def set_aside(sight: ColumnSample, role: str, why: str) -> Column:
-    making = (
-        identifiers.learn_ids(sight.texts)
-        if role == "id" and sight.texts
-        else identifiers.IdGenerator()
-    )
-    return AsideColumn(
-        **sight.common(why), role=role, first=making.first, pieces=making.pieces, end=making.end
-    )
+    texts = sight.texts if role == "id" else []
+    making = identifiers.learn_ids(texts) if texts else identifiers.IdGenerator()
+    return AsideColumn(**sight.common(why), role=role, **vars(making))
 
 
 def guess_code(sight: ColumnSample) -> Column | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.cell_arrays import in_ticks
-from plausibly.data.columns.cells import ColumnValues
+from plausibly.data.columns.cells import ColumnValues, has_text
 from plausibly.data.columns.date_forms import form_of, plain_form
 from plausibly.data.columns.instants import date_ticks_in
 from plausibly.data.columns.modelled import ModelledColumn
@@ -18,8 +18,8 @@ from plausibly.data.columns.storage import TIME_KINDS
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
 FAR_SCALES = 1000.0  # scales
-FALSE_WORDS = {"0", "0.0", "false", "no", "f", "n", "off"}
-TRUE_WORDS = {"1", "1.0", "true", "yes", "t", "y", "on"}
+FALSE_WORDS = ("0", "0.0", "false", "no", "f", "n", "off")
+TRUE_WORDS = ("1", "1.0", "true", "yes", "t", "y", "on")
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,10 @@ class BooleanColumn(ModelledColumn):
     word = "boolean"
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        values = {text: value for value, text in enumerate(self.spellings)}
-        plain = {_plain_truth(text): value for text, value in values.items()}
-        return np.array(
-            [values.get(t, plain.get(_plain_truth(t), OTHER)) for t in texts], dtype=np.int64
-        )
+        plain = {_plain_truth(text): value for value, text in enumerate(self.spellings)}
+        values = plain | {text: value for value, text in enumerate(self.spellings)}
+        found = [values.get(text, plain.get(_plain_truth(text), OTHER)) for text in texts]
+        return np.array(found, dtype=np.int64)
 
     def spell(self, values: np.ndarray) -> list[str]:
         return [self.spellings[value] for value in values]
@@ -84,12 +83,8 @@ class CategoryColumn(ModelledColumn):
         if self.kind.levels + len(self.kind.rare) != len(self.levels):
             raise ValueError(f"column {self.name!r}: {len(self.levels)} levels do not fit its kind")
 
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {text: place for place, text in enumerate(self.levels)}
-
     def parse(self, texts: list[str]) -> np.ndarray:
-        places = self._places
+        places = {text: place for place, text in enumerate(self.levels)}
         found = [places.get(text, places.get(text.removesuffix(".0"), OTHER)) for text in texts]
         return np.array(found, dtype=np.int64)
 
@@ -119,9 +114,9 @@ class NumberColumn(ModelledColumn):
         return in_ticks(texts, self.storage.dtype) if counted else super().own_texts(texts, kind)
 
     def adopt_texts(self, texts: list[str], kind: str) -> list[str]:
-        return self.canonical(
-            [str(int(text == "True")) for text in texts] if kind == "bool" else texts
-        )
+        if kind == "bool":
+            texts = [str(int(text == "True")) for text in texts]
+        return self.canonical(texts)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,15 +135,57 @@ class NumberColumn(ModelledColumn):
 
     def plain(self, cells: ColumnValues) -> np.ndarray:
         texts = super().plain(cells)
-        if self.point == "." or self.storage.exact:
+        if self.storage.exact:
             return texts
-        return np.array(
-            [text if text is None else text.replace(",", ".", 1) for text in texts], dtype=object
-        )
+        known = has_text(texts)
+        texts[known] = self.to_points(texts[known].tolist())
+        return texts
+
+
+class LatticeColumn(ModelledColumn):
+    """Whole numbers start, start + step, ... of a unit, or of ticks of time."""
+
+    kind: Grid
+    step: int
+    start: int
+    span: tuple[str, ...]
+    takes = Grid
+
+    @abstractmethod
+    def ticks(self, texts: list[str]) -> np.ndarray:
+        """The whole numbers of units that texts say, int64; OTHER where one says none."""
+
+    @property
+    @abstractmethod
+    def tick_ends(self) -> tuple[int, int] | None:
+        """The least and the largest that a cell of the column's type can hold; None where it sets none."""
+
+    def parse(self, texts: list[str]) -> np.ndarray:
+        ticks = self.ticks(texts)
+        none = ticks == OTHER
+        steps, rest = np.divmod(np.where(none, 0, ticks) - self.start, self.step)
+        return np.where(none | (rest > 0) | (np.abs(steps) >= numbers.MAX_STEPS), OTHER, steps)
+
+    @property
+    def extent(self) -> dict[str, Any]:
+        """What the column report says of its values."""
+        return {"range": list(self.span), "atoms": len(self.kind.atoms)}
+
+    def steps_between(self, ends: tuple[int, int]) -> tuple[int, int]:
+        """The first and the last step that lie between two numbers of units."""
+        return -((self.start - ends[0]) // self.step), (ends[1] - self.start) // self.step
+
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
+        """Cells drawn inside the codes; for one that the column's type cannot hold the nearest that it can."""
+        cells, ends = super().draw(codes, generator), self.tick_ends
+        if ends is not None:
+            foreseen = codes < self.kind.regular
+            cells.values[foreseen] = cells.values[foreseen].clip(*self.steps_between(ends))
+        return cells
 
 
 @dataclass(frozen=True)
-class GridColumn(NumberColumn):
+class GridColumn(LatticeColumn, NumberColumn):
     """Numbers start, start + step, ... in units of 10^-decimals, printed in one style."""
 
     kind: Grid = Grid()  # noqa: RUF009 (frozen)
@@ -156,47 +193,30 @@ class GridColumn(NumberColumn):
     step: int = 1
     start: int = 0
     word = "grid"
-    takes = Grid
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.decimals <= 30 or not (
-            self.style in ("shortest", "dotted") or self.style[6:].isdecimal()
-        ):
+        styled = self.style in ("shortest", "dotted") or self.style[6:].isdecimal()
+        if not styled or not 0 <= self.decimals <= 30:
             raise ValueError(f"column {self.name!r}: no such resolution or style")
         if not 0 <= self.start < self.step <= 2 * numbers.MAX_STEPS:
             raise ValueError(
                 f"column {self.name!r}: a step is at least 1, and numbers start within it"
             )
 
-    def parse(self, texts: list[str]) -> np.ndarray:
-        units = [
-            numbers.number_in_steps(numbers.parse_number(text), self.decimals)
-            for text in self.to_points(texts)
-        ]
-        found = [
-            OTHER
-            if unit is None or (unit - self.start) % self.step
-            else (unit - self.start) // self.step
-            for unit in units
-        ]
-        return np.array(found, dtype=np.int64)
+    def ticks(self, texts: list[str]) -> np.ndarray:
+        read = map(numbers.parse_number, self.to_points(texts))
+        steps = [numbers.number_in_steps(number, self.decimals) for number in read]
+        return np.array([OTHER if step is None else step for step in steps], dtype=np.int64)
+
+    @property
+    def tick_ends(self) -> tuple[int, int] | None:
+        return self.storage.limits(self.decimals)
 
     def spell(self, values: np.ndarray) -> list[str]:
         units = [value * self.step + self.start for value in values.tolist()]
         texts = [numbers.format_number(unit, self.decimals, self.style) for unit in units]
         return self.from_points(texts)
-
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
-        """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
-        cells = super().draw(codes, generator)
-        bounds = self.storage.limits(self.decimals)
-        if bounds is not None:
-            foreseen = codes < self.kind.regular
-            low = -((self.start - bounds[0]) // self.step)
-            high = (bounds[1] - self.start) // self.step
-            cells.values[foreseen] = cells.values[foreseen].clip(low, high)
-        return cells
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
         return np.asarray((values * self.step + self.start) / 10**self.decimals)
@@ -205,14 +225,9 @@ class GridColumn(NumberColumn):
         return float(self.in_units(np.array(value)))
 
     def details(self) -> dict[str, Any]:
-        step = numbers.format_number(self.step, self.decimals, "shortest")
         word = "number" if self.decimals else "integer"
-        return {
-            "kind": word,
-            "resolution": step,
-            "range": list(self.span),
-            "atoms": len(self.kind.atoms),
-        }
+        step = numbers.format_number(self.step, self.decimals, "shortest")
+        return {"kind": word, "resolution": step, **self.extent}
 
 
 @dataclass(frozen=True)
@@ -224,15 +239,10 @@ class RealColumn(NumberColumn):
     takes = Real
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        read = [
-            float(text) if numbers.parse_number(text) else REAL_OTHER
-            for text in self.to_points(texts)
-        ]
+        plain = self.to_points(texts)
+        read = [float(text) if numbers.parse_number(text) else REAL_OTHER for text in plain]
         values = np.array(read, dtype=np.float64)
-        return self._near(values)
-
-    def _near(self, values: np.ndarray) -> np.ndarray:
-        """Far from all training rows, writing the text out is likelier than any density; a closed kind has no such text."""
+        # far from all training rows, writing the text out is likelier than any density; a closed kind has no such text
         reach = FAR_SCALES if self.kind.open else MAX_SCALES
         with np.errstate(over="ignore"):
             values[np.abs(values - self.kind.location) > reach * self.kind.scale] = REAL_OTHER
@@ -247,9 +257,8 @@ class RealColumn(NumberColumn):
         """Cells drawn inside the codes, with as many digits as the column prints."""
         cells = super().draw(codes, generator)
         foreseen = np.isfinite(cells.values) & self._is_scientific
-        cells.values[foreseen] = [
-            float(text) for text in self.to_points(self.spell(cells.values[foreseen]))
-        ]
+        printed = self.to_points(self.spell(cells.values[foreseen]))
+        cells.values[foreseen] = [float(text) for text in printed]
         return cells
 
     def problem(self, text: str | None) -> str:
@@ -263,13 +272,11 @@ class RealColumn(NumberColumn):
         if self.style == "whole":
             return [str(int(value)) for value in values.tolist()]
         if self._is_scientific:
-            return self.from_points(
-                [f"{value:.{self.style[2:]}{self.style[0]}}" for value in values.tolist()]
-            )
-        texts = [repr(value) for value in values.tolist()]
-        return self.from_points(
-            texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
-        )
+            digits = f".{self.style[2:]}{self.style[0]}"
+            return self.from_points([format(value, digits) for value in values.tolist()])
+        texts = map(repr, values.tolist())
+        dotted = self.style == "dotted"
+        return self.from_points([t if dotted else t.removesuffix(".0") for t in texts])
 
     def display(self, value: float) -> float:
         return float(value)
@@ -280,7 +287,7 @@ class RealColumn(NumberColumn):
 
 
 @dataclass(frozen=True)
-class DateColumn(ModelledColumn):
+class DateColumn(LatticeColumn):
     """Dates or times of one form: start, start + step, ... in ticks of the form's precision."""
 
     kind: Grid = Grid()  # noqa: RUF009 (frozen)
@@ -290,7 +297,6 @@ class DateColumn(ModelledColumn):
     unit: str = "day"
     span: tuple[str, ...] = ()
     word = "date"
-    takes = Grid
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -300,16 +306,15 @@ class DateColumn(ModelledColumn):
                 f"column {self.name!r}: a step is at least one tick, and times start within it"
             )
 
-    def parse(self, texts: list[str]) -> np.ndarray:
-        ticks = date_ticks_in(texts, self.form)
-        steps, rest = np.divmod(ticks - np.where(ticks == OTHER, 0, self.start), self.step)
-        return np.where(
-            (ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.MAX_STEPS), OTHER, steps
-        )
+    def ticks(self, texts: list[str]) -> np.ndarray:
+        return date_ticks_in(texts, self.form)
+
+    @property
+    def tick_ends(self) -> tuple[int, int] | None:
+        return self.storage.ends and form_of(self.form).ticks_of(self.storage.ends)
 
     def spell(self, values: np.ndarray) -> list[str]:
-        first, last = form_of(self.form).ends
-        steps = values.clip(-((self.start - first) // self.step), (last - self.start) // self.step)
+        steps = values.clip(*self.steps_between(form_of(self.form).ends))
         return dates.format_ticks(steps * self.step + self.start, self.form)
 
     def _time_texts(self, times: Any) -> list[str]:
@@ -318,31 +323,12 @@ class DateColumn(ModelledColumn):
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Times that a type holds, or that such a column is asked for, in the column's form where it says them whole."""
         if kind in TIME_KINDS:
-            return dates.reformat_dates(
-                texts,
-                plain_form(next((text for text in texts if text[-1:].isdigit()), "")),
-                self.form,
-            )
+            return dates.reformat_dates(texts, plain_form(texts), self.form)
         if not self.storage.is_timed:
             return texts
-        texts = (
-            [dates.without_days(text) for text in texts]
-            if self.storage.kind == "duration"
-            else texts
-        )
+        if self.storage.kind == "duration":
+            texts = [*map(dates.without_days, texts)]
         return date_patterns.reformat_any(texts, self.form, self.storage.time_texts)
-
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
-        """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
-        cells = super().draw(codes, generator)
-        ends = self.storage.ends
-        if ends is not None:
-            ticks = form_of(self.form).ticks_of(ends)
-            foreseen = codes < self.kind.regular
-            low = -((self.start - ticks[0]) // self.step)
-            high = (ticks[1] - self.start) // self.step
-            cells.values[foreseen] = cells.values[foreseen].clip(low, high)
-        return cells
 
     def seconds(self, cells: ColumnValues) -> np.ndarray:
         """Seconds since 1970, or midnight, float64; NaN for a hole and for what is not foreseen."""
@@ -354,9 +340,4 @@ class DateColumn(ModelledColumn):
         return np.where(known, ticks * ((form.seconds or 1) / form.scale), np.nan)
 
     def details(self) -> dict[str, Any]:
-        return {
-            "resolution": self.unit,
-            "range": list(self.span),
-            "atoms": len(self.kind.atoms),
-            "form": self.form,
-        }
+        return {"resolution": self.unit, **self.extent, "form": self.form}

@@ -22,11 +22,8 @@ EMPTY_TEXT = b"\xff"
 
 def code_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
     """Passes texts, some of which may be None, through a coder, compressed together by LZMA."""
-    kept = (
-        None
-        if texts is None
-        else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
-    )
+    listed = None if texts is None else json.dumps(list(texts)).encode()
+    kept = None if listed is None else lzma.compress(listed, lzma.FORMAT_ALONE)
     return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
 
 

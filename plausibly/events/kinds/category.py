@@ -11,7 +11,7 @@ import numpy as np
 from plausibly.events.kinds.discrete import Discrete
 
 if TYPE_CHECKING:
-    from plausibly.coding.streams import Coder
+    from plausibly.events.kinds.discrete import AnyCoder
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,7 @@ class Category(Discrete):
         )
         return nats
 
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        values, shared = codes.copy(), codes == self.levels
-        if shared.any():
-            picks = generator.choice(
-                len(self.rare), size=int(shared.sum()), p=self._rare_probabilities
-            )
-            values[shared] = self.levels + picks
-        return values
-
-    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+    def _through(self, coder: AnyCoder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         found, shared = codes.copy(), codes == self.levels
         if shared.any():
             picks = None if values is None else values[shared] - self.levels

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,27 @@ from plausibly.events.kinds.kind import MISSING, OTHER, Kind
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
+
+    AnyCoder: TypeAlias = "Coder | RandomCoder"
+
+
+@dataclass(frozen=True)
+class RandomCoder:
+    """Draws what a coder would read: so a kind says once how the values inside its codes are distributed."""
+
+    generator: np.random.Generator
+
+    def iid(self, probabilities: np.ndarray, rows: int, symbols: None) -> np.ndarray:
+        """Codes of which all rows have the same probabilities."""
+        return self.generator.choice(len(probabilities), size=rows, p=probabilities)
+
+    def below(self, sizes: np.ndarray, symbols: None) -> np.ndarray:
+        """Whole numbers from 0, all those below each row's size being equally likely."""
+        return self.generator.integers(0, sizes)
+
+    def geometric(self, mean: float, rows: int, symbols: None) -> np.ndarray:
+        """Whole numbers from 0 with that mean."""
+        return np.minimum(self.generator.geometric(1 / (1 + mean), size=rows) - 1, 2**53)
 
 
 class Discrete(Kind):
@@ -35,23 +57,16 @@ class Discrete(Kind):
         return nats
 
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        codes = events.astype(np.int64)
-        values = np.full(codes.shape, OTHER, dtype=np.int64)
-        if self.missing:
-            values[codes == self.missing_code] = MISSING
-        foreseen = codes < self.regular
-        values[foreseen] = self._draw(codes[foreseen], generator)
-        return values
+        return Discrete.through(self, RandomCoder(generator), events, None)
 
-    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+    def through(self, coder: AnyCoder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         codes = events.astype(np.int64)
         found = np.full(codes.shape, OTHER, dtype=np.int64)
         if self.missing:
             found[codes == self.missing_code] = MISSING
         foreseen = codes < self.regular
-        found[foreseen] = self._through(
-            coder, codes[foreseen], None if values is None else values[foreseen]
-        )
+        own = None if values is None else values[foreseen]
+        found[foreseen] = self._through(coder, codes[foreseen], own)
         return found
 
     @abstractmethod
@@ -61,9 +76,6 @@ class Discrete(Kind):
     def _log_within(self, values: np.ndarray) -> np.ndarray: ...
 
     @abstractmethod
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray: ...
-
-    @abstractmethod
     def _through(
-        self, coder: Coder, codes: np.ndarray, values: np.ndarray | None
+        self, coder: AnyCoder, codes: np.ndarray, values: np.ndarray | None
     ) -> np.ndarray: ...

@@ -12,7 +12,7 @@ from plausibly.events.kinds.discrete import Discrete
 from plausibly.events.kinds.kind import OTHER, check_edges
 
 if TYPE_CHECKING:
-    from plausibly.coding.streams import Coder
+    from plausibly.events.kinds.discrete import AnyCoder
 
 # intervals, the first place in each, and how many places it has
 Span = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -148,18 +148,7 @@ class Grid(Discrete):
         high = (len(self._gaps), self.tails[1], self._gaps[-1], 1)
         return low, high
 
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        interval, low, width = self._intervals(codes)
-        place = low + generator.integers(0, width)
-        for end, mean, first, way in self._ends:
-            outer = interval == end
-            steps = np.minimum(
-                generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53
-            )
-            place[outer] = first + way * steps
-        return self._values_at(codes, interval, place)
-
-    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+    def through(self, coder: AnyCoder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         found = super().through(coder, events, values)
         rows = np.flatnonzero(events == self.regular)
         if not self.unseen or not len(rows):
@@ -180,11 +169,11 @@ class Grid(Discrete):
         which[foreseen] = np.searchsorted(self.unseen, interval)
         return which
 
-    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+    def _through(self, coder: AnyCoder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return self._code_places(coder, codes, self._intervals(codes), values)
 
     def _code_places(
-        self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None
+        self, coder: AnyCoder, codes: np.ndarray, span: Span, values: np.ndarray | None
     ) -> np.ndarray:
         interval, low, width = span
         known = None if values is None else self._locate(values)[2]

@@ -10,7 +10,7 @@ import numpy as np
 from plausibly.events.kinds.discrete import Discrete
 
 if TYPE_CHECKING:
-    from plausibly.coding.streams import Coder
+    from plausibly.events.kinds.discrete import AnyCoder
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,7 @@ class Level(Discrete):
     def _log_within(self, values: np.ndarray) -> np.ndarray:
         return np.full(values.shape, -np.log(self.width))
 
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        return codes * self.width + generator.integers(0, self.width, size=codes.shape)
-
-    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+    def _through(self, coder: AnyCoder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         inside = None if values is None else values % self.width
         return codes * self.width + coder.below(np.full(codes.shape, self.width), inside)
 
