@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.events.kinds import Category, Kind, kind_from_json
+from plausibly.events.kinds import Category, Kind
 
 MAX_VARIABLES = 1_000_000
 
@@ -148,7 +148,7 @@ class Schema:
             raise ValueError(f"more than {MAX_VARIABLES:,} variables")
         kinds: list[Kind] = []
         for run in runs:
-            kinds += [kind_from_json({k: v for k, v in run.items() if k != "count"})] * run["count"]
+            kinds += [Kind.from_json({k: v for k, v in run.items() if k != "count"})] * run["count"]
         return cls(shape, tuple(kinds))
 
 

@@ -18,7 +18,6 @@ from plausibly.events.kinds import (
     Kind,
     Level,
     Real,
-    kind_from_json,
 )
 
 few = settings(max_examples=60, deadline=None)
@@ -110,7 +109,7 @@ def test_drawn_values_have_the_codes_they_were_drawn_for(kind: Kind, seed: int) 
 @few
 @given(st.one_of(categories, levels, grids(), reals))
 def test_kinds_survive_json(kind: Kind) -> None:
-    assert kind_from_json(json.loads(json.dumps(kind.to_json()))) == kind
+    assert Kind.from_json(json.loads(json.dumps(kind.to_json()))) == kind
 
 
 @pytest.mark.parametrize(
@@ -185,4 +184,4 @@ def test_the_first_argument_of_a_category_is_its_levels() -> None:
 )
 def test_malformed_kinds_are_refused(document: dict) -> None:
     with pytest.raises(ValueError):
-        kind_from_json(document)
+        Kind.from_json(document)

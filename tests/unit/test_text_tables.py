@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from plausibly.data import Dataset, load, load_rows
-from plausibly.data.columns.instants import date_ticks_in
+from plausibly.data.columns.date_patterns import date_ticks_in
 from plausibly.data.columns.numbers import parse_number
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import dates
+from plausibly.data.columns.cell_arrays import CLOCK_CHANGES, OBJECT_PARSERS, dtype_zone
 from plausibly.data.columns.date_forms import unit_fraction
-from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_zone
 from plausibly.errors import UserError
 
 LEAVE_OUT_HINT = "convert them to text or numbers, or leave the column out (--drop)"

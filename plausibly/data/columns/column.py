@@ -15,7 +15,7 @@ from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cell_texts import texts_of
 from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError
-from plausibly.events.kinds import kind_from_json
+from plausibly.events.kinds import Kind
 
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
 ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
@@ -119,7 +119,7 @@ class Column(ABC):
     def from_json(document: dict[str, Any]) -> Column:
         fields = lists_to_tuples(document)
         if "kind" in fields:
-            fields["kind"] = kind_from_json(fields["kind"])
+            fields["kind"] = Kind.from_json(fields["kind"])
         fields["storage"] = Storage(**lists_to_tuples(fields["storage"]))
         return Column.classes[fields.pop("column")](**fields)
 

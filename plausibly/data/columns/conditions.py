@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from plausibly.data.columns import dates
+from plausibly.data.columns.cell_arrays import dtype_zone
 from plausibly.data.columns.cell_texts import cell_text
 from plausibly.data.columns.date_forms import form_of, unit_fraction
 from plausibly.data.columns.date_patterns import zone_of
-from plausibly.data.columns.dtypes import dtype_zone
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import BooleanColumn, DateColumn, truth_of
 from plausibly.errors import UserError

@@ -12,7 +12,7 @@ from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.column_sample import ColumnSample
 from plausibly.data.columns.date_forms import form_of, plain_form, shortest_form
-from plausibly.data.columns.instants import common_form, date_ticks_in
+from plausibly.data.columns.date_patterns import common_form, date_ticks_in
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.data.columns.text_guesses import make_category, set_aside
 from plausibly.data.columns.types import DateColumn

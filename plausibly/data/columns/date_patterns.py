@@ -1,16 +1,19 @@
-"""Which form the dates and times of a column are written in, from its texts: those forms are tried that fit some of them."""
+"""Which form the dates and times of a column are written in, from its texts: those forms are tried that fit some of them.
+
+Those in several forms, as minutes beside seconds, days beside times or offsets, are ticks of one.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from plausibly.data.columns.date_forms import DAYS_TEXT, form_of, fraction_form
-from plausibly.data.columns.dates import reformat_dates, ticks
+from plausibly.data.columns.dates import convert_ticks, reformat_dates, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 
@@ -23,6 +26,11 @@ ZONE = re.compile(r"(?<=:\d\d)(\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)$", re.ASC
 DATE_LIKE = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
 COMPACT_FORMS = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
 MIN_COMPACT_DATES = 12  # so many different numbers of eight digits are not all dates by chance
+ISO = "%Y-%m-%d"
+CLOCK = re.compile(r"(T|, | )?%-?[HI]")  # where the time of a form begins
+MAX_MOVED_TICKS = 2**62  # from 1970, of a time in another form
+MAX_COMMON_TEXTS = 60  # texts that common forms are looked for in
+MAX_FORMS = 8  # forms of a column
 MAX_TEXTS = 200  # texts that forms are tried on
 CANDIDATE_TEXTS = 5  # texts whose forms are tried
 NUMERIC_FORMS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
@@ -151,3 +159,83 @@ def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]
         texts = cells.tolist()
     found = find_date_forms(texts, np.ones(len(texts)))
     return reformat_dates(texts, found[0], form) if len(found) == 1 else texts
+
+
+def date_ticks_in(texts: list[str], pattern: str) -> np.ndarray:
+    """As `dates.ticks`; and what a form of the same dates, or ISO's, says in whole ticks of this one is read too."""
+    found = ticks(texts, pattern)
+    left = np.flatnonzero(found == OTHER)
+    while len(left) and form_of(pattern).seconds:
+        form = _beside(texts[left[0]], pattern)
+        rest = left[1:]
+        if form is not None:
+            later = _offset(pattern) - _offset(form)
+            own = ticks([texts[place] for place in left], form)
+            moved = convert_ticks(own, form_of(form), form_of(pattern), later)
+            moved[np.abs(moved) >= MAX_MOVED_TICKS] = OTHER
+            found[left] = moved
+            rest = rest[moved[1:] == OTHER]
+        left = rest
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _beside(text: str, pattern: str) -> str | None:
+    """A form of a text that tells a moment as the pattern does: with an offset from UTC, without a date, or neither.
+
+    With or without zeros before numbers.
+    """
+    own = form_of(pattern)
+    dated = (_date_of(pattern), ISO)
+    for form in candidate_forms(text):
+        alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (
+            zone_of(pattern) is None
+        )
+        if alike and form_of(form).seconds and (own.clock or _date_of(form) in dated):
+            return form
+    return None
+
+
+def _date_of(form: str) -> str:
+    found = CLOCK.search(form)
+    return (form[: found.start()] if found else form).replace("%-", "%")
+
+
+def _offset(form: str) -> int:
+    """Seconds from UTC."""
+    zone = zone_of(form)
+    if zone is None:
+        return 0
+    digits = re.sub(r"\D", "", zone)
+    return (int(digits[:2]) * 3_600 + int(digits[2:]) * 60) * (-1 if zone.startswith("-") else 1)
+
+
+def common_form(texts: list[str], counts: np.ndarray) -> str | None:
+    """The finest form that some texts are written in, where nearly all can be told in it; None where there is no such one.
+
+    None too where day and month may be either.
+    """
+    some = [texts[place] for place in even_places(len(texts), MAX_COMMON_TEXTS)]
+    tried = {
+        form
+        for text in some
+        for form in candidate_forms(text)
+        if form_of(form).seconds and form not in COMPACT_FORMS
+    }
+    finest = sorted(tried, key=lambda form: _coarseness(form, texts, counts))
+    for form in finest[:MAX_FORMS]:
+        if _tells(texts, counts, form):
+            swapped = form.translate(str.maketrans("dm", "md"))
+            return None if swapped in tried and _tells(texts, counts, swapped) else form
+    return None
+
+
+def _coarseness(form: str, texts: list[str], counts: np.ndarray) -> tuple[Any, ...]:
+    """The seconds of a tick, then the fewest cells that are not of the form."""
+    own = form_of(form)
+    known = ticks(texts, form) != OTHER
+    return own.seconds / own.scale, -counts[known].sum(), "%-" in form, form
+
+
+def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:
+    return bool(counts[date_ticks_in(texts, form) != OTHER].sum() >= MIN_SHARE * counts.sum())

@@ -18,9 +18,10 @@ from plausibly.data.columns.date_guesses import (
     guess_date_as,
 )
 from plausibly.data.columns.number_guesses import guess_integer, guess_number, guess_real
-from plausibly.data.columns.remarks import explain_signs, explain_texts
 from plausibly.data.columns.storage import Storage
 from plausibly.data.columns.text_guesses import (
+    explain_signs,
+    explain_texts,
     guess_code,
     guess_identifier,
     guess_label,

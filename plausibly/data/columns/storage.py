@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import dates
-from plausibly.data.columns.cell_arrays import array_of_texts
+from plausibly.data.columns.cell_arrays import (
+    CLOCK_CHANGES,
+    OBJECT_PARSERS,
+    array_of_texts,
+    dtype_named,
+    dtype_zone,
+)
 from plausibly.data.columns.cell_texts import (
     LEAVE_OUT_HINT,
     in_utc,
@@ -23,7 +29,6 @@ from plausibly.data.columns.cell_texts import (
     unbox_objects,
 )
 from plausibly.data.columns.date_forms import unit_fraction
-from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_named, dtype_zone
 from plausibly.errors import UserError
 
 OTHER_TEXT = "<other>"  # how a drawn value that the column did not foresee is shown

@@ -12,7 +12,7 @@ from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cells import ColumnValues, has_text
 from plausibly.data.columns.date_forms import form_of, plain_form
-from plausibly.data.columns.instants import date_ticks_in
+from plausibly.data.columns.date_patterns import date_ticks_in
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import TIME_KINDS
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real

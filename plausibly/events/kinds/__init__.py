@@ -1,7 +1,6 @@
 """Kinds of variables, a file each."""
 
 from plausibly.events.kinds.category import Category
-from plausibly.events.kinds.documents import kind_from_json
 from plausibly.events.kinds.grid import Grid
 from plausibly.events.kinds.kind import MAX_CODES, MISSING, OTHER, Kind
 from plausibly.events.kinds.level import Level
@@ -29,6 +28,5 @@ __all__ = [
     "Kind",
     "Level",
     "Real",
-    "kind_from_json",
     "real_kinds",
 ]

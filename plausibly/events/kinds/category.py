@@ -25,7 +25,7 @@ class Category(Discrete):
     levels: int = 2
     rare: tuple[int, ...] = ()
 
-    ordered = False
+    word, ordered = "category", False
 
     @property
     def regular(self) -> int:

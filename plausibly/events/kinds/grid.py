@@ -33,6 +33,8 @@ class Grid(Discrete):
     tails: tuple[float, float] = (1.0, 1.0)
     unseen: tuple[int, ...] = ()
 
+    word = "grid"
+
     def __post_init__(self) -> None:
         check_edges(self.edges, self.tails)
         outside = (

@@ -45,8 +45,14 @@ class Kind(ABC):
 
     ordered: ClassVar[bool] = True  # its values are numbers, or levels in order
     continuous: ClassVar[bool] = False  # its values have a density, and its events are no codes
+    word: ClassVar[str]  # in documents
+    classes: ClassVar[dict[str, type[Kind]]] = {}
     hole_value: ClassVar[float] = MISSING
     other_value: ClassVar[float] = OTHER  # of what is not foreseen
+
+    def __init_subclass__(cls) -> None:
+        if "word" in cls.__dict__:
+            Kind.classes[cls.word] = cls
 
     def __post_init__(self) -> None:
         if not 1 <= self.codes <= MAX_CODES:
@@ -159,7 +165,16 @@ class Kind(ABC):
         raise TypeError(f"values of kind {type(self).__name__} have no open ends")
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": type(self).__name__.lower(), **asdict(self)}
+        return {"kind": self.word, **asdict(self)}
+
+    @staticmethod
+    def from_json(document: dict[str, Any]) -> Kind:
+        """Raises ValueError for an unknown kind, TypeError for unknown fields."""
+        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in document.items()}
+        word = fields.pop("kind", None)
+        if word not in Kind.classes:
+            raise ValueError(f"unknown kind {word!r}; known: {', '.join(Kind.classes)}")
+        return Kind.classes[word](**fields)
 
     def _pad(self, own: np.ndarray) -> np.ndarray:
         """Numbers of the regular codes, and 0 for the others."""

@@ -23,6 +23,8 @@ class Level(Discrete):
     levels: int = 256
     width: int = 1
 
+    word = "level"
+
     @property
     def regular(self) -> int:
         return self.levels

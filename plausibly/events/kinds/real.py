@@ -39,7 +39,7 @@ class Real(Kind):
     step: float = 0.0
     usual: float | None = None
 
-    continuous = True
+    word, continuous = "real", True
     hole_value, other_value = REAL_MISSING, REAL_OTHER
 
     def __post_init__(self) -> None:
