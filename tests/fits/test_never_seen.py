@@ -15,7 +15,7 @@ from torch import Tensor
 
 import plausibly
 from plausibly import DensityClassifier, DensityEstimator
-from plausibly.data.columns.unforeseen import log_text
+from plausibly.data.columns.cells import log_text
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import OTHER, Category, Grid, Real
 from plausibly.events.schema import Schema

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load, load_rows
+from plausibly.data.columns.cells import log_text
 from plausibly.data.columns.numbers import number_lattice
-from plausibly.data.columns.unforeseen import log_text
 
 ROWS = 1_000
 chance = np.random.default_rng(0)

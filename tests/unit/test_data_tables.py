@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from plausibly.data.columns.unforeseen import log_text
+from plausibly.data.columns.cells import log_text
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.table_learning import learn_table_format
 from plausibly.data.formats.tables import TableFormat

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.columns import numbers
+from plausibly.data.columns.cells import code_texts, encode_text, log_bytes
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.identifiers import IdGenerator, IdPiece
-from plausibly.data.columns.unforeseen import code_texts, encode_text, log_bytes
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder

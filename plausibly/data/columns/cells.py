@@ -1,29 +1,29 @@
-"""The cells of a column of some rows: values of its kind, and texts where these say more."""
+"""The cells of a column of some rows: values of its kind, and texts where these say more.
+
+Texts that no column foresees are kept, and
+
+    log p(text) = -(bytes + 1) log 257
+
+which sums to one over all texts, so that no recordable cell has probability 0.
+"""
 
 from __future__ import annotations
 
+import json
+import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import log
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-HOLE_WORDS = {
-    "na",
-    "n/a",
-    "nan",
-    "null",
-    "none",
-    "nil",
-    "?",
-    "-",
-    ".",
-    "#n/a",
-    "<na>",
-    "nat",
-    "missing",
-    r"\n",
-}
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
+
+HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "missing", "#n/a", "<na>", "nat", r"\n"}
+HOLE_WORDS |= {*"?-."}
+EMPTY_TEXT = b"\xff"
 
 
 @dataclass
@@ -69,3 +69,25 @@ def texts_at(texts: np.ndarray, places: np.ndarray) -> np.ndarray:
 def is_hole(text: str) -> bool:
     """True of a word that stands for a hole among numbers and dates."""
     return text.strip().lower() in HOLE_WORDS
+
+
+def code_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
+    """Passes texts, some of which may be None, through a coder, compressed together by LZMA."""
+    listed = None if texts is None else json.dumps(list(texts)).encode()
+    kept = None if listed is None else lzma.compress(listed, lzma.FORMAT_ALONE)
+    return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
+
+
+def log_text(text: str) -> float:
+    """log p of a text: each of its bytes, and its end, is one of 257 equally likely symbols."""
+    return log_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def log_bytes(coded: bytes) -> float:
+    """log p of a text by its bytes."""
+    return -(len(coded) + 1) * log(257)
+
+
+def encode_text(text: str | None) -> bytes:
+    """The bytes of a cell that is not foreseen: a hole, None, has none; an empty text, one that begins no character."""
+    return b"" if text is None else text.encode("utf-8", "surrogatepass") or EMPTY_TEXT

@@ -105,7 +105,7 @@ class Column(ABC):
         if self.storage.kind != "float" and not self.numeric:
             return
         endless = [numbers.INFINITE_NUMBER.fullmatch(text) is not None for text in texts]
-        rows = np.flatnonzero(np.array([*endless, False])[index]) if any(endless) else ()
+        rows = np.flatnonzero(np.array([*endless, False])[index])
         if len(rows):
             where = f"row {int(rows[0]) + 1}, column {self.name!r}"
             raise UserError(

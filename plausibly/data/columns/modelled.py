@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from plausibly.data.columns.cells import ColumnValues, has_text, is_hole, texts_at
+from plausibly.data.columns.cells import (
+    EMPTY_TEXT,
+    ColumnValues,
+    code_texts,
+    encode_text,
+    has_text,
+    is_hole,
+    log_bytes,
+    texts_at,
+)
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.storage import OTHER_TEXT
-from plausibly.data.columns.unforeseen import EMPTY_TEXT, code_texts, encode_text, log_bytes
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind
 

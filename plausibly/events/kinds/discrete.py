@@ -22,15 +22,15 @@ class RandomCoder:
 
     generator: np.random.Generator
 
-    def iid(self, probabilities: np.ndarray, rows: int, symbols: None) -> np.ndarray:
+    def iid(self, probabilities: np.ndarray, rows: int, symbols: np.ndarray | None) -> np.ndarray:
         """Codes of which all rows have the same probabilities."""
         return self.generator.choice(len(probabilities), size=rows, p=probabilities)
 
-    def below(self, sizes: np.ndarray, symbols: None) -> np.ndarray:
+    def below(self, sizes: np.ndarray, symbols: np.ndarray | None) -> np.ndarray:
         """Whole numbers from 0, all those below each row's size being equally likely."""
         return self.generator.integers(0, sizes)
 
-    def geometric(self, mean: float, rows: int, symbols: None) -> np.ndarray:
+    def geometric(self, mean: float, rows: int, symbols: np.ndarray | None) -> np.ndarray:
         """Whole numbers from 0 with that mean."""
         return np.minimum(self.generator.geometric(1 / (1 + mean), size=rows) - 1, 2**53)
 

@@ -170,7 +170,10 @@ class Kind(ABC):
     @staticmethod
     def from_json(document: dict[str, Any]) -> Kind:
         """Raises ValueError for an unknown kind, TypeError for unknown fields."""
-        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in document.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in document.items()
+        }
         word = fields.pop("kind", None)
         if word not in Kind.classes:
             raise ValueError(f"unknown kind {word!r}; known: {', '.join(Kind.classes)}")
