@@ -5,53 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from plausibly.data.columns import numbers
+from plausibly.data.columns import date_guesses, number_guesses, numbers, text_guesses, types
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cells import is_hole
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.column_sample import ColumnSample
-from plausibly.data.columns.date_guesses import (
-    guess_ambiguous,
-    guess_any_date,
-    guess_date,
-    guess_date_as,
-)
-from plausibly.data.columns.number_guesses import guess_integer, guess_number, guess_real
 from plausibly.data.columns.storage import Storage
-from plausibly.data.columns.text_guesses import (
-    explain_signs,
-    explain_texts,
-    guess_code,
-    guess_identifier,
-    guess_label,
-    make_category,
-    set_aside,
-)
-from plausibly.data.columns.types import (
-    FALSE_WORDS,
-    TRUE_WORDS,
-    BooleanColumn,
-    CategoryColumn,
-    GridColumn,
-    RealColumn,
-)
 from plausibly.errors import UserError, count_phrase
 from plausibly.events.kinds import Category
 
-KIND_WORDS = [
-    "boolean",
-    "category",
-    "integer",
-    "number",
-    "real",
-    "date",
-    "id",
-    "text",
-    "constant",
-    "drop",
-]
-TRUTH_PAIRS = [{f, t} for f, t in zip(FALSE_WORDS, TRUE_WORDS, strict=True)]
+SAID = "as you said"
+TRUTH_PAIRS = [{f, t} for f, t in zip(types.FALSE_WORDS, types.TRUE_WORDS, strict=True)]
 
 
 def is_word(word: str) -> bool:
@@ -66,8 +31,8 @@ def guess_column(sight: ColumnSample, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
-    typed = sight.storage.kind == "category"
-    return make_category(sight, "by its type" if typed else explain_texts(sight) or _words(sight))
+    why = text_guesses.explain_texts(sight) or _words(sight)
+    return text_guesses.make_category(sight, why)
 
 
 def _words(sight: ColumnSample) -> str:
@@ -81,22 +46,25 @@ def _words(sight: ColumnSample) -> str:
 
 def _attempts(storage: Storage) -> list[Callable[[ColumnSample], Column | None]]:
     if storage.kind == "category":
-        return [guess_constant, guess_boolean]
+        return [guess_constant, guess_boolean, guess_typed_category]
     if storage.is_timed:
-        return [guess_constant, guess_date]
-    keys = [guess_constant, guess_single_value, guess_boolean, guess_identifier]
-    return [*keys, guess_date, guess_ambiguous, guess_code, guess_number, guess_label]
+        return [guess_constant, date_guesses.guess_date]
+    keys = [guess_constant, guess_single_value, guess_boolean, text_guesses.guess_identifier]
+    dates = [date_guesses.guess_date, date_guesses.guess_ambiguous]
+    return [
+        *keys,
+        *dates,
+        text_guesses.guess_code,
+        number_guesses.guess_number,
+        text_guesses.guess_label,
+    ]
 
 
 def _apply_override(sight: ColumnSample, word: str) -> Column:
-    if word in ("id", "text"):
-        return set_aside(sight, word, "as you said")
-    if word == "category":
-        return make_category(sight, "as you said")
     word, _, form = word.partition(":")
     if word in ("integer", "number", "real"):
         sight = _count_durations(sight, word)
-    if column := guess_date_as(sight, form) if form else OVERRIDES[word](sight):
+    if column := date_guesses.guess_date_as(sight, form) if form else OVERRIDES[word](sight):
         return column
     shown = ", ".join(map(repr, sight.texts[:3]))
     count = count_phrase(len(sight.texts), "distinct value")
@@ -107,7 +75,7 @@ def _count_durations(sight: ColumnSample, word: str) -> ColumnSample:
     """The cells that shall be numbers, durations among them as ticks. UserError where texts have signs of other things."""
     if sight.storage.kind == "duration":
         sight = replace(sight, texts=in_ticks(sight.texts, sight.storage.dtype))
-    if reason := explain_signs(sight):
+    if reason := text_guesses.explain_signs(sight):
         raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
     return sight
 
@@ -119,9 +87,15 @@ def guess_constant(sight: ColumnSample) -> Column | None:
     return AsideColumn(**sight.common(why), role="constant", text=next(iter(sight.texts), None))
 
 
+def guess_typed_category(sight: ColumnSample) -> Column:
+    return text_guesses.make_category(sight, "by its type")
+
+
 def guess_single_value(sight: ColumnSample) -> Column | None:
     """One value, or a hole."""
-    return make_category(sight, "one value and holes") if len(sight.texts) == 1 else None
+    return (
+        text_guesses.make_category(sight, "one value and holes") if len(sight.texts) == 1 else None
+    )
 
 
 def guess_boolean(sight: ColumnSample) -> Column | None:
@@ -135,31 +109,38 @@ def _guess_any_boolean(sight: ColumnSample) -> Column | None:
     spellings = tuple(sorted(sight.texts, key=str.lower))
     why = f"only {spellings[0]} and {spellings[1]}"
     kind = Category(2, open=True, missing=sight.holes > 0)
-    return BooleanColumn(**sight.common(why), kind=kind, spellings=spellings)
+    return types.BooleanColumn(**sight.common(why), kind=kind, spellings=spellings)
 
 
-OVERRIDES = {
+OVERRIDES: dict[str, Callable[[ColumnSample], Column | None]] = {
     "boolean": _guess_any_boolean,
-    "date": guess_any_date,
+    "category": lambda sight: text_guesses.make_category(sight, SAID),
+    "integer": number_guesses.guess_integer,
+    "number": number_guesses.guess_number,
+    "real": number_guesses.guess_real,
+    "date": date_guesses.guess_any_date,
+    "id": lambda sight: text_guesses.set_aside(sight, "id", SAID),
+    "text": lambda sight: text_guesses.set_aside(sight, "text", SAID),
     "constant": guess_constant,
-    "integer": guess_integer,
-    "number": guess_number,
-    "real": guess_real,
 }
+KIND_WORDS = (*OVERRIDES, "drop")
 
 
 def reader_dtype(column: Column, sight: ColumnSample) -> str:
     """The dtype that a reader of text files would give the column."""
     whole = "Int64" if column.holes else "int64"
-    if isinstance(column, RealColumn):
+    if isinstance(column, types.RealColumn):
         return whole if column.style == "whole" else "float64"
-    if isinstance(column, GridColumn):
+    if isinstance(column, types.GridColumn):
         return whole if not column.decimals and _have_no_points(sight) else "float64"
-    if isinstance(column, BooleanColumn) and set(map(str.lower, sight.texts)) == {"true", "false"}:
+    if isinstance(column, types.BooleanColumn) and set(map(str.lower, sight.texts)) == {
+        "true",
+        "false",
+    }:
         if set(sight.texts) != {"True", "False"}:
             return "str"
         return "boolean" if column.holes else "bool"
-    labels = isinstance(column, CategoryColumn) or not sight.texts
+    labels = isinstance(column, types.CategoryColumn) or not sight.texts
     return "str" if labels or not _are_whole(sight) else whole
 
 

@@ -10,24 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import dates
-from plausibly.data.columns.cell_arrays import (
-    CLOCK_CHANGES,
-    OBJECT_PARSERS,
-    array_of_texts,
-    dtype_named,
-    dtype_zone,
-)
-from plausibly.data.columns.cell_texts import (
-    LEAVE_OUT_HINT,
-    in_utc,
-    local_stamps,
-    object_type,
-    stamps,
-    texts_of,
-    times_of,
-    unbox_objects,
-)
+from plausibly.data.columns import cell_arrays, cell_texts, dates
 from plausibly.data.columns.date_forms import unit_fraction
 from plausibly.errors import UserError
 
@@ -67,7 +50,7 @@ class Storage:
     def zone(self) -> Any:
         """The time zone of the type, or None."""
         if self.kind == "date" and not self.dtype.startswith("object"):
-            return dtype_zone(dtype_named(self.dtype))
+            return cell_arrays.dtype_zone(cell_arrays.dtype_named(self.dtype))
         return None
 
     def arrow(self, decimals: int) -> Any:
@@ -109,16 +92,20 @@ class Storage:
         """Texts of times, a DatetimeIndex without holes, in the zone of this column: in `zone` where it names none."""
         if times.tz is None:
             if self.zone is None or self.local:
-                return stamps(times)
-            return in_utc(times.tz_localize(self.zone, **CLOCK_CHANGES))
+                return cell_texts.stamps(times)
+            return cell_texts.in_utc(times.tz_localize(self.zone, **cell_arrays.CLOCK_CHANGES))
         if self.zone is None:
-            return stamps(times.tz_convert(zone or times.tz).tz_localize(None))
-        return local_stamps(times.tz_convert(self.zone)) if self.local else in_utc(times)
+            return cell_texts.stamps(times.tz_convert(zone or times.tz).tz_localize(None))
+        return (
+            cell_texts.local_stamps(times.tz_convert(self.zone))
+            if self.local
+            else cell_texts.in_utc(times)
+        )
 
     @property
     def cell_type(self) -> Any:
         """The dtype of a cell, of a categorical column that of its categories."""
-        return dtype_named(self.inner or self.dtype)
+        return cell_arrays.dtype_named(self.inner or self.dtype)
 
     def file_texts(self, texts: np.ndarray) -> np.ndarray:
         """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
@@ -144,19 +131,19 @@ class Storage:
         if self.kind == "category":
             return self._cast_categories(index, distinct)
         if self.dtype.startswith("object"):
-            cast = OBJECT_PARSERS[self.dtype.partition(":")[2]]
+            cast = cell_arrays.OBJECT_PARSERS[self.dtype.partition(":")[2]]
             cells = np.array([*map(cast, distinct), None if self.none else np.nan], dtype=object)
             return pd.Series(cells[index], dtype="object")
         holes = bool((index < 0).any())
         extended = list(distinct) + ([None] if holes else [])
-        found = array_of_texts(self.dtype, extended, holes, self.local)
+        found = cell_arrays.array_of_texts(self.dtype, extended, holes, self.local)
         return pd.Series(found.take(index % max(len(extended), 1)))
 
     def _cast_categories(self, index: np.ndarray, distinct: np.ndarray) -> Any:
         import pandas as pd
 
         places = np.array([self.categories.index(text) for text in distinct] + [-1])
-        inner = array_of_texts(self.inner, list(self.categories), False)
+        inner = cell_arrays.array_of_texts(self.inner, list(self.categories), False)
         codes = pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered)
         return pd.Series(codes)
 
@@ -173,7 +160,7 @@ def storage_of(series: Any, name: str) -> Storage:
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         inner = pd.Series(dtype.categories)
-        texts, stored = tuple(texts_of(inner, name)[1]), storage_of(inner, name).dtype
+        texts, stored = tuple(cell_texts.texts_of(inner, name)[1]), storage_of(inner, name).dtype
         ordered = bool(dtype.ordered)
         return Storage("category", "category", True, False, texts, stored, ordered)
     if isinstance(dtype, pd.StringDtype):
@@ -192,7 +179,7 @@ def storage_kind(series: Any, name: str) -> str:
     """The kind that a column is stored as; of a categorical one that of its categories."""
     import pandas as pd
 
-    series = unbox_objects(series)
+    series = cell_texts.unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)
     is_object = series.dtype == np.dtype(object)
@@ -207,12 +194,12 @@ def _word(kind: str, dtype: str, name: str) -> str:
     if TEXT_DTYPES.fullmatch(dtype):
         return "text"
     raise UserError(
-        f"column {name!r} holds {dtype} cells, which cannot be recorded; {LEAVE_OUT_HINT}"
+        f"column {name!r} holds {dtype} cells, which cannot be recorded; {cell_texts.LEAVE_OUT_HINT}"
     )
 
 
 def _object_storage(series: Any, name: str) -> Storage:
-    found = object_type(series, name)
+    found = cell_texts.object_type(series, name)
     holes = series[series.isna()]
     none = not len(holes) or holes.iloc[0] is None
     exact = found in ("string", "decimal")
@@ -223,7 +210,7 @@ def _local_is_plainer(series: Any) -> bool:
     """True where times in their zone lie on a coarser lattice, such as whole days, than they do in UTC."""
     import pandas as pd
 
-    times = times_of(pd.factorize(series)[1])
+    times = cell_texts.times_of(pd.factorize(series)[1])
     utc, wall = (each.tz_localize(None).asi8 for each in (times.tz_convert("UTC"), times))
     return len(times) > 0 and _coarseness(wall, times.unit) > _coarseness(utc, times.unit)
 
