@@ -35,28 +35,10 @@ MAX_TEXTS = 200  # texts that forms are tried on
 CANDIDATE_TEXTS = 5  # texts whose forms are tried
 NUMERIC_FORMS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
 MONTH_FORMS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
-QUARTER_FORMS = [
-    "Q%q %Y",
-    "%Y Q%q",
-    "%YQ%q",
-    "%Y-Q%q",
-    "Q%q-%Y",
-    "Q%q/%Y",
-    "%Y/Q%q",
-    "%qQ%Y",
-    "%qQ%y",
-    "Q%q %y",
-]
-MONTH_NAME_FORMS = [
-    "%d/%b/%Y",
-    "%d/%b/%y",
-    "%Y/%b/%d",
-    "%b/%Y",
-    "%d%b%Y",
-    "%b%Y",
-    "%b %d, %Y",
-    "%b %d %Y",
-]
+QUARTER_FORMS: tuple[str, ...] = ("Q%q %Y", "%Y Q%q", "%YQ%q", "%Y-Q%q", "Q%q-%Y", "Q%q/%Y")
+QUARTER_FORMS += ("%Y/Q%q", "%qQ%Y", "%qQ%y", "Q%q %y")
+MONTH_NAME_FORMS: tuple[str, ...] = ("%d/%b/%Y", "%d/%b/%y", "%Y/%b/%d", "%b/%Y", "%d%b%Y", "%b%Y")
+MONTH_NAME_FORMS += ("%b %d, %Y", "%b %d %Y")
 
 
 @cache

@@ -168,7 +168,7 @@ class LatticeColumn(ModelledColumn):
 
     @property
     def extent(self) -> dict[str, Any]:
-        """What the column report says of its values."""
+        """The range of values and the number of atoms, for the column report."""
         return {"range": list(self.span), "atoms": len(self.kind.atoms)}
 
     def steps_between(self, ends: tuple[int, int]) -> tuple[int, int]:
