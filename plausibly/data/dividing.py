@@ -13,9 +13,15 @@ from plausibly.errors import UserError, did_you_mean
 
 
 def divide(
-    rows: Rows, given: Collection[str], split: str | None, seed: int, kinds: dict[str, str]
+    rows: Rows,
+    given: Collection[str],
+    split: str | None,
+    seed: int,
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
 ) -> dict[str, np.ndarray]:
-    """The places of the rows of each part that did not come on its own."""
+    """The places of the rows of each part that did not come on its own. UserError where these cannot be divided."""
+    rows.check(kinds, drop)
     if split:
         return _split_by(rows, split, seed, kinds)._asdict()
     if both := [name for name in given if name in rows.own]:

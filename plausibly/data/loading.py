@@ -13,6 +13,7 @@ from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_text
 from plausibly.data.repeats import describe_repeats
 from plausibly.data.sources.opening import open_source
+from plausibly.data.sources.rows import naming
 
 
 def load(
@@ -41,11 +42,9 @@ def load(
     given = {name: open_source(part) for name, part in parts.items() if part is not None}
     kinds = {label_text(name): word for name, word in (kinds or {}).items()}
     drop = tuple(map(label_text, drop))
-    opened.refuse_options({"kinds": kinds, "drop": drop, "split": split, "size": size, **parts})
-    rows = opened.open(size, labelled)
-    with opened.naming():
-        rows.check(kinds, drop)
-        places = divide(rows, given, split, seed, kinds)
+    rows = opened.open(size, labelled, {"kinds": kinds, "drop": drop, "split": split, **parts})
+    with naming(opened.title):
+        places = divide(rows, given, split, seed, kinds, drop)
         format = rows.learn_format(places["train"], kinds, drop, seed)
         events = rows.events(format, places, on_progress)
         format = rows.reserve_unseen(format, events["train"])

@@ -47,7 +47,7 @@ class Array(MemorySource):
     def digest(self, rows: Rows) -> str:
         return array_fingerprint(rows.whole)
 
-    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+    def read_rows(self, size: Any, labelled: bool) -> ArrayRows:
         rows = as_array(self.held)
         return ArrayRows(self.text, {"all": rows}, labels={} if labelled else None)
 
@@ -98,7 +98,7 @@ class ArrayFile(FileSource):
             raise UserError(f"{self.path} has several splits; name one: {names}")
         return next(iter(parts.values()))
 
-    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+    def read_rows(self, size: Any, labelled: bool) -> ArrayRows:
         labels = self.labels() if labelled else None
         return ArrayRows(self.text, self.parts(), self.notes(labelled), labels=labels)
 

@@ -22,7 +22,7 @@ class BuiltIn(Source):
     """The data of that name, or a `part` of them such as `digits:test`."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.name = text, text
+        super().__init__(text, text, text)
         self.word, _, self.part = text.partition(":")
         whole = ("kinds", "drop", "split", "size", "valid", "test")
         self.settled = () if self.part else whole
@@ -41,7 +41,7 @@ class BuiltIn(Source):
         parts = (rows.whole, *rows.own.values())
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
-    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+    def read_rows(self, size: Any, labelled: bool) -> ArrayRows:
         labels = self.labels() if labelled else None
         if self.part:
             return ArrayRows(self.text, {"all": self.array()}, labels=labels)

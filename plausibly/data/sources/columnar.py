@@ -28,12 +28,12 @@ class ColumnarFile(TableFile):
         return self.path.suffix.lower() == ".gz"
 
     @abstractmethod
-    def read_whole(self, file: Any) -> Any:
+    def parse(self, file: Any) -> Any:
         """An open file as an Arrow table."""
 
     def frame(self) -> Any:
         with self.explain_errors():
-            return frame_of(with_index(self.read_whole(io.BytesIO(read_contents(self.path)))))
+            return frame_of(with_index(self.parse(io.BytesIO(read_contents(self.path)))))
 
     @cached_property
     def names(self) -> list[str]:  # type: ignore[override]
@@ -85,7 +85,7 @@ class ParquetFile(ColumnarFile):
     def count(self) -> int:  # type: ignore[override]
         return self._described[1]
 
-    def read_whole(self, file: Any) -> Any:
+    def parse(self, file: Any) -> Any:
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(file)
@@ -116,7 +116,7 @@ class ArrowFile(ColumnarFile):
         with self.explain_errors():
             return sum(batch.num_rows for batch in self.batches(0))
 
-    def read_whole(self, file: Any) -> Any:
+    def parse(self, file: Any) -> Any:
         import pyarrow.feather
 
         return pyarrow.feather.read_table(file)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events, RowProgress, ignore_progress
+from plausibly.data.events import Events, RowProgress
 from plausibly.data.files.arrow_tables import (
     INDEX_NOTE,
     as_columns,
@@ -87,9 +87,7 @@ class FrameRows(TableRows):
     def teach(self, train: np.ndarray, seed: int) -> Any:
         return self.whole if len(train) == self.count else self.whole.iloc[train]
 
-    def events(
-        self, format: Format, places: Places, on_progress: RowProgress = ignore_progress
-    ) -> dict[str, Events]:
+    def events(self, format: Format, places: Places, on_progress: RowProgress) -> dict[str, Events]:
         return split_events(format.events(self.whole), places)
 
     def start(self) -> TextStart:
@@ -111,7 +109,7 @@ class Frame(MemorySource):
     def digest(self, rows: Rows) -> str:
         return frame_fingerprint(rows.whole)
 
-    def open(self, size: Any = None, labelled: bool = False) -> FrameRows:
+    def read_rows(self, size: Any, labelled: bool) -> FrameRows:
         index = self.held.index
         if not is_row_number(index):
             said = as_columns(level_names(index))

@@ -19,7 +19,7 @@ class ImageFolder(FileSource):
     def fingerprint(self) -> str:
         return folder_fingerprint(self.path, find_images(self.path)[0])
 
-    def open(self, size: Any = None, labelled: bool = False) -> ArrayRows:
+    def read_rows(self, size: Any, labelled: bool) -> ArrayRows:
         found = read_folder(self.path, check_image_size(size))
         labels = self.labels() if labelled else None
         return ArrayRows(self.text, {"all": found.rows}, found.notes, found.depth, labels)

@@ -52,10 +52,7 @@ def open_source(source: Any) -> Source:
 @contextmanager
 def reading_source(source: Any) -> Iterator[Source]:
     """The source, whose name stands before what is wrong with its rows."""
-    if not isinstance(source, str | Path):
-        yield open_source(source)
-        return
-    with naming(str(source)):
+    with naming(str(source) if isinstance(source, str | Path) else ""):
         yield open_source(source)
 
 

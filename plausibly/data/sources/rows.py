@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events, RowProgress, ignore_progress
+from plausibly.data.events import Events, RowProgress
 from plausibly.data.files.images import DEEP_GRAY_BITS
 from plausibly.data.formats import array_learning
 from plausibly.data.formats.arrays import ArrayFormat
@@ -55,9 +55,7 @@ class Rows(ABC):
         """The format, from the rows at these places, which rise."""
 
     @abstractmethod
-    def events(
-        self, format: Format, places: Places, on_progress: RowProgress = ignore_progress
-    ) -> dict[str, Events]:
+    def events(self, format: Format, places: Places, on_progress: RowProgress) -> dict[str, Events]:
         """Events of each part's rows; where those of training have no values, those that taught the format as `shown`."""
 
     def reserve_unseen(self, format: Format, train: Events) -> Format:
@@ -132,9 +130,7 @@ class ArrayRows(Rows):
             )
         return prepend_labels(self.labels[part], rows)
 
-    def events(
-        self, format: Format, places: Places, on_progress: RowProgress = ignore_progress
-    ) -> dict[str, Events]:
+    def events(self, format: Format, places: Places, on_progress: RowProgress) -> dict[str, Events]:
         found = split_events(format.events(self.whole), places)
         for name, rows in self.own.items():
             with naming(f"{self.text}:{name}"):
@@ -158,15 +154,15 @@ def split_events(whole: Events, places: Places) -> dict[str, Events]:
 
 
 @contextmanager
-def naming(text: str) -> Iterator[None]:
-    """Puts a source's name before what is wrong with its rows, unless it is there."""
+def naming(title: str) -> Iterator[None]:
+    """Puts a source's title before what is wrong with its rows, unless it is there or empty."""
     try:
         yield
     except UserError as error:
-        if text in str(error):
+        if title in str(error):
             raise
         mark = ", " if str(error).startswith("row ") else ": "
-        raise UserError(f"{text}{mark}{error}") from error
+        raise UserError(f"{title}{mark}{error}") from error
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,14 +22,15 @@ from plausibly.errors import UserError
 class Source(ABC):
     """A place that rows come from: its `name`, and the `text` that shows it and finds it again.
 
-    has_columns: whether these have names. settled: the options of `load` that would change nothing.
+    title: what messages about rows begin with, nothing in memory. has_columns: whether these have names. settled: the
+    options of `load` that would change nothing.
     """
 
     has_columns: ClassVar[bool] = False
     settled: tuple[str, ...] = ("size",)
 
-    def __init__(self, text: str, name: str) -> None:
-        self.text, self.name = text, name
+    def __init__(self, text: str, name: str, title: str = "") -> None:
+        self.text, self.name, self.title = text, name, title
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -40,9 +40,14 @@ class Source(ABC):
         """SHA-256 of the contents, of which these are the rows."""
         return self.fingerprint()
 
+    def open(self, size: Any, labelled: bool, options: dict[str, Any]) -> Rows:
+        """The rows to learn from, as `load` is asked. UserError for options that say nothing about this source."""
+        self._refuse_options({"size": size, **options})
+        return self.read_rows(size, labelled)
+
     @abstractmethod
-    def open(self, size: Any = None, labelled: bool = False) -> Rows:
-        """The rows to learn from; `size` is of images, and with `labelled` the labels beside rows are part of them."""
+    def read_rows(self, size: Any, labelled: bool) -> Rows:
+        """The same; `size` is of images, and with `labelled` the labels beside rows are part of them."""
 
     def frame(self) -> Any:
         """All rows as a table. UserError where there are no columns."""
@@ -82,14 +87,8 @@ class Source(ABC):
     def events(self, format: Format) -> Events:
         """The events of a part that came with another source, whose format this is."""
         rows = self.held_out(format)
-        with self.naming():
+        with naming(self.title):
             return format.events(rows)
-
-    @contextmanager
-    def naming(self) -> Iterator[None]:
-        """Puts the source's name before what is wrong with its rows, unless it is there."""
-        with naming(self.text):
-            yield
 
     @property
     def file(self) -> Path | None:
@@ -104,8 +103,7 @@ class Source(ABC):
         """The same rows; those in memory as a format's own frame or array. UserError for what is neither."""
         return self
 
-    def refuse_options(self, options: dict[str, Any]) -> None:
-        """UserError for options of `load` that say nothing about this source."""
+    def _refuse_options(self, options: dict[str, Any]) -> None:
         for name in self.settled:
             if (value := options[name]) is not None and value != {} and value != ():
                 raise UserError(f"{self.called} takes no {name}: it is as it is")
@@ -124,7 +122,7 @@ class FileSource(Source):
     """A file or a folder; `part` names one array of several."""
 
     def __init__(self, text: str, path: Path, part: str = "") -> None:
-        super().__init__(text, Path(text).name.partition(".")[0])
+        super().__init__(text, Path(text).name.partition(".")[0], text)
         self.path, self.part = path, part
 
     @property
@@ -141,11 +139,6 @@ class MemorySource(Source):
     def __init__(self, held: Any) -> None:
         super().__init__(f"<{type(held).__name__} in memory>", type(held).__name__.lower())
         self.held = held
-
-    @contextmanager
-    def naming(self) -> Iterator[None]:
-        """Nothing, since rows in memory have no name that would help."""
-        yield
 
     def array(self) -> Any:
         return self.held

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.events import Events, RowProgress, ignore_progress, join_events, pack_events
+from plausibly.data.events import Events, RowProgress, join_events, pack_events
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.regularity import TextStart
 from plausibly.data.formats.format import Format
@@ -88,11 +88,12 @@ class TableFile(FileSource):
     def estimate_rows(self, format: Format) -> int:
         return self.about if format.tabular else 0
 
-    def open(self, size: Any = None, labelled: bool = False) -> TableRows:
-        if self.is_large():
-            return StreamRows(self)
-        whole, suffix = self.frame(), suffix_of(self.path)
-        return FrameRows(whole, self.table_notes(), self.written, suffix, self.head())
+    def read_rows(self, size: Any, labelled: bool) -> TableRows:
+        return StreamRows(self) if self.is_large() else self.read_whole()
+
+    def read_whole(self) -> FrameRows:
+        """All rows, to learn from."""
+        return FrameRows(self.frame(), self.table_notes())
 
     def is_large(self) -> bool:
         """True where the file is learned from a piece at a time."""
@@ -178,9 +179,7 @@ class StreamRows(TableRows):
         thin = {part: thin_places(rows) for part, rows in places.items() if part != "train"}
         return {"train": places["train"], **thin, "shown": self.shown}
 
-    def events(
-        self, format: Format, places: Places, on_progress: RowProgress = ignore_progress
-    ) -> dict[str, Events]:
+    def events(self, format: Format, places: Places, on_progress: RowProgress) -> dict[str, Events]:
         held = {part: rows for part, rows in self.kept(places).items() if part != "train"}
         kept: dict[str, list[Events]] = {part: [] for part in held}
         train = blank_events(format, len(places["train"]))
