@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from math import log, pi
 
+import pytest
 import torch
 from torch import Tensor
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Real
+from plausibly.models.made import MaskDegrees
 from plausibly.networks.heads import free_log_softmax, symmetric_log_softmax
 from plausibly.networks.inputs import RealFeatures
 from plausibly.networks.masked import MaskedLinear
@@ -49,6 +51,17 @@ def test_one_component_is_scored_and_learned_as_a_mixture_of_one() -> None:
     found.sum().backward()
     wanted.sum().backward()
     assert all(torch.equal(mine.grad, theirs.grad) for mine, theirs in zip(*sides, strict=True))
+
+
+@pytest.mark.parametrize(("masks", "hidden", "variables"), [(1, 7, 3), (4, 12, 6), (3, 4, 9)])
+def test_masks_are_shuffles_of_ranks_that_are_spread_evenly(
+    masks: int, hidden: int, variables: int
+) -> None:
+    table = MaskDegrees(masks, hidden, variables).table
+    assert table.shape == (masks, hidden) and len({*map(tuple, table.tolist())}) == masks
+    assert (table.sort(1).values == table[0].sort().values).all()
+    often = torch.bincount(table[0] - 1, minlength=variables - 1)
+    assert len(often) == variables - 1 and often.max() - often.min() <= 1
 
 
 def share_below(edges: tuple[float, ...], x: float) -> float:
