@@ -145,6 +145,7 @@ def test_tabular_models_hold_as_many_numbers_as_they_count(name):
 
 def test_joint_names_its_size_when_it_refuses():
     assert Joint.accepts(binary(784)) == "joint: 2^784 - 1 parameters"
+    assert Joint.accepts(binary(20)) is None and Joint.accepts(binary(21))  # 2^20 events at most
     assert "2,097,151" in Joint.accepts(binary(21))
     assert Joint.accepts(binary(20)) is None
 

@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 import plausibly
 from plausibly.capabilities import Model
 from plausibly.data import load
+from plausibly.data.events import Events
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples import coverage, distances, readers, two_samples
@@ -26,6 +27,7 @@ from plausibly.evaluation.samples.features import (
     RandomConvolutions,
     column_moments,
     find_extractor,
+    image_pixels,
     indicators,
 )
 from plausibly.evaluation.samples.judges import (
@@ -49,6 +51,7 @@ from plausibly.evaluation.samples.two_samples import (
     two_sample_auc,
 )
 from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema
 from plausibly.fitting.conditioning import data_origin
 from plausibly.fitting.untrained import initial_record
 from plausibly.runs.board import Board, BoardRow
@@ -401,7 +404,7 @@ def test_a_number_beside_holes_is_its_z_score_and_a_hole_an_indicator():
 
 
 def test_two_codes_are_one_distance_apart():
-    for count, slack in ((2, 1e-9), (5, 1e-9), (300, 0.8)):
+    for count, slack in ((2, 1e-9), (5, 1e-9), (64, 1e-9), (300, 0.8)):
         rows = indicators(np.arange(count), count)
         apart = cdist(rows, rows)[np.triu_indices(count, 1)]
         assert abs(apart - 2**0.5).max() < slack and apart.mean() == pytest.approx(2**0.5, rel=0.02)
@@ -533,6 +536,13 @@ def test_convolutions_by_themselves_see_neighbourhoods():
         two_sample_auc(ConvolutionJudge(format, real, other), 200) for other in (made, same)
     )
     assert fault.value > 0.85 and abs(null.value - 0.5) < 6 * null.standard_error
+
+
+def test_pixels_go_from_black_to_white_whatever_their_levels():
+    schema = Schema((1, 1, 3), (Level(levels=2), Level(levels=16), Level(levels=256, missing=True)))
+    codes = torch.tensor([[0, 0, 0], [1, 15, 255], [1, 5, 51]]).view(3, 1, 1, 3)
+    found = image_pixels(Events(codes, torch.zeros(3)), [0, 1, 2], schema)
+    assert torch.allclose(found.flatten(1), torch.tensor([[0.0] * 3, [1.0] * 3, [1.0, 1 / 3, 0.2]]))
 
 
 def test_random_convolutions_are_the_same_for_everyone_and_for_images_alone(digits, table):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from plausibly.data import load
+from plausibly.errors import UserError
 from plausibly.events.schema import binary
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE
@@ -11,7 +12,7 @@ from plausibly.models.nade import NADE
 from plausibly.system.randomness import generator_for
 from plausibly.training.estimates import steps_within
 from plausibly.training.loop import Training, clip, validation_loss
-from plausibly.training.plan import Diverged, Plan, default_every, default_steps
+from plausibly.training.plan import LEAST, Diverged, Plan, default_every, default_steps
 
 
 def toy():
@@ -129,6 +130,22 @@ def test_default_steps_have_limits():
 
 def test_few_rows_are_validated_often():
     assert [default_every(rows, 100) for rows in (100, 1437, 16_181)] == [20, 30, 100]
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_setting_of_a_plan_is_at_least_what_is_said(name):
+    assert getattr(Plan(**{"steps": 3, name: LEAST[name]}), name) == LEAST[name]
+    with pytest.raises(UserError, match=f"train.{name} = .* at least {LEAST[name]}"):
+        Plan(**{"steps": 3, name: LEAST[name] - 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("rate", 0), ("clip", 0), ("average", 1), ("average", -0.1)]
+)
+def test_a_setting_of_a_plan_has_open_ends(name, value):
+    with pytest.raises(UserError, match=f"train.{name} = {value}; it must be"):
+        Plan(steps=3, **{name: value})
+    assert Plan(steps=3, average=0).average == 0
 
 
 def test_the_rate_rises_and_falls():

@@ -126,6 +126,18 @@ def test_the_range_that_a_description_states_is_that_which_is_refused(model, giv
         assert stated in map(ends, RANGE.findall(str(refused.value)))
 
 
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.__name__)
+def test_what_may_be_so_many_or_more_is_refused_below(model):
+    for argument in list_arguments(model):
+        if stated := re.search(r"([\d,]+) or more", argument.description):
+            least = int(number(stated[1]))
+            model(binary(4), **{argument.name: least})
+            with pytest.raises(
+                ValueError, match=f"{argument.name} = {least - 1}; at least {least}"
+            ):
+                model(binary(4), **{argument.name: least - 1})
+
+
 def test_the_ends_of_a_range_are_in_it():
     check_range("an end", 1, 1, 2)
     check_range("an end", 2, 1, 2)
