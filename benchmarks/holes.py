@@ -29,6 +29,7 @@ from benchmarks.large import numbers
 from benchmarks.tables import encoded
 from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.evaluation.answers.regression import without_hole
+from plausibly.events.evidence import Evidence
 from plausibly.fitting.settings import Listener
 from plausibly.runs.run import Run
 from plausibly.system.randomness import generator_for
@@ -78,7 +79,7 @@ def told(run: Run, rows: pd.DataFrame, name: str) -> Any:
     """The outcome of a column given the rest of each row, and that it is no hole."""
     events, place = run.format.questions(rows), run.names.index(name)
     noise = generator_for(torch.device("cpu"), 0, 24)
-    found = query(run.model, events.codes, events.observed, place, noise, 1000).outcome
+    found = query(run.model, Evidence(events.codes, events.observed), place, noise, 1000).outcome
     return without_hole(run.model.schema.kinds[place], found)
 
 

@@ -22,6 +22,7 @@ from scipy.stats import norm
 import plausibly
 from plausibly.capabilities import TractableModel
 from plausibly.data.toys.bits import random_joint
+from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 
@@ -214,7 +215,9 @@ def filled() -> None:
     x = digits.test.codes[[0, 1, 3, 4, 6, 9]].float()
     seen = torch.zeros_like(x, dtype=torch.bool)
     seen[:, :, :4] = True
-    fills = [tree.sample_given(x, seen, torch.Generator().manual_seed(k)) for k in range(3)]
+    fills = [
+        tree.sample_given(Evidence(x, seen), torch.Generator().manual_seed(k)) for k in range(3)
+    ]
     hidden = torch.where(seen, x, 0.45)
     _, grid = pyplot.subplots(5, 6, figsize=(4.4, 3.9))
     for line, (title, images) in zip(

@@ -20,6 +20,7 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.errors import Unsupported
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.networks.heads import Head
@@ -47,6 +48,7 @@ __all__ = [
     "DecomposableModel",
     "DensityModel",
     "Encoder",
+    "Evidence",
     "Head",
     "Inputs",
     "Latent",

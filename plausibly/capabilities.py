@@ -5,9 +5,9 @@
       └ BoundedModel               log_bound(x) <= log p(x)
         └ DensityModel             log_prob(x)
           └ AutoregressiveModel    order; predict(x): p(x_i | earlier); unroll
-            └ AnyOrderModel        predict_given(x, observed): p(x_i | observed)
-              └ TractableModel     log_marginal(x, observed); sample_given: all of one joint distribution
-                └ DecomposableModel    complete(x, observed, weights); entropy_given(x, observed)
+            └ AnyOrderModel        predict_given(evidence): p(x_i | observed)
+              └ TractableModel     log_marginal(evidence); sample_given: all of one joint distribution
+                └ DecomposableModel    complete(evidence, weights); entropy_given(evidence)
 
     Decoder(Trainable)             latents; decode(z)
     ├ Latent(Model)                latent_prior: p(z)
@@ -20,7 +20,8 @@ rung, and where it has something faster, `unroll` and `sample_given`. All number
 
 In the shapes of tensors a name is one size throughout a call. `*shape` is that of an event, `schema.shape`; `variables` are
 so many numbers; `all_codes` are the codes of all variables, one after the other; `given` are the variables of the context.
-An outcome is of (batch, variables), what `unroll` yields of (n,).
+An outcome is of (batch, variables), what `unroll` yields of (n,). Evidence is of `batch` events: which cells are observed,
+and which codes the others may have.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int, Num
+from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor, nn
 
+from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.outcomes.latents import Latents, Prior
 from plausibly.outcomes.outcome import Outcome, Single
@@ -200,46 +202,29 @@ class AutoregressiveModel(DensityModel):
 
 class AnyOrderModel(AutoregressiveModel):
     @abstractmethod
-    def predict_given(
-        self, x: Float[Tensor, "batch *shape"], observed: Bool[Tensor, "batch *shape"]
-    ) -> Outcome:
-        """The outcome of every unobserved variable given the observed ones; `observed` is bool, like `x`."""
+    def predict_given(self, evidence: Evidence) -> Outcome:
+        """The outcome of every unobserved variable given the observed ones alone, whatever is allowed."""
 
 
 class TractableModel(AnyOrderModel):
     """Knows every marginal of one joint distribution, and hence every conditional."""
 
     @abstractmethod
-    def log_marginal(
-        self,
-        x: Float[Tensor, "batch *shape"],
-        observed: Bool[Tensor, "batch *shape"],
-        allowed: Bool[Tensor, "all_codes"] | None = None,
-    ) -> Float[Tensor, "batch"]:
-        """log p(the observed variables, and each other has an `allowed` code), these summed out, (batch,)."""
+    def log_marginal(self, evidence: Evidence) -> Float[Tensor, "batch"]:
+        """log p(the observed variables, and each other has an allowed code), these summed out, (batch,)."""
 
     @abstractmethod
     def sample_given(
-        self,
-        x: Float[Tensor, "batch *shape"],
-        observed: Bool[Tensor, "batch *shape"],
-        generator: torch.Generator,
-        allowed: Bool[Tensor, "all_codes"] | None = None,
+        self, evidence: Evidence, generator: torch.Generator
     ) -> Float[Tensor, "batch *shape"]:
-        """Events drawn from p(unobserved | observed), given too that each drawn cell has an `allowed` code.
-
-        `allowed` is bool, (sum of codes,), variable by variable; None stands for all.
-        """
+        """Events drawn from p(unobserved | observed), given too that each drawn cell has an allowed code."""
 
     def propose_completions(
-        self,
-        x: Float[Tensor, "batch *shape"],
-        observed: Bool[Tensor, "batch *shape"],
-        weights: Float[Tensor, "all_codes"],
-        generator: torch.Generator,
+        self, evidence: Evidence, weights: Float[Tensor, "all_codes"], generator: torch.Generator
     ) -> list[Float[Tensor, "batch *shape"]]:
         """Probable completions, among which the search for the best one begins; `weights` are those of `complete`."""
-        return [self.sample_given(x, observed, generator, weights > -torch.inf) for _ in range(8)]
+        possible = evidence.with_allowed(weights > -torch.inf)
+        return [self.sample_given(possible, generator) for _ in range(8)]
 
 
 class DecomposableModel(TractableModel):
@@ -250,22 +235,20 @@ class DecomposableModel(TractableModel):
 
     @abstractmethod
     def complete(
-        self,
-        x: Float[Tensor, "batch *shape"],
-        observed: Bool[Tensor, "batch *shape"],
-        weights: Float[Tensor, "all_codes"],
+        self, evidence: Evidence, weights: Float[Tensor, "all_codes"]
     ) -> Float[Tensor, "batch *shape"]:
-        """The most probable values of all unobserved variables together, given the observed ones: the events, like `x`.
+        """The most probable values of all unobserved variables together, given the observed ones: whole events.
 
         That is where log p(x) plus the weights of the chosen codes is largest; `weights` are (sum of codes,), -inf for
-        what must not be chosen. A real variable's density counts.
+        what must not be chosen: they say what is allowed. A real variable's density counts.
         """
 
     @abstractmethod
-    def entropy_given(
-        self, x: Float[Tensor, "batch *shape"], observed: Bool[Tensor, "batch *shape"]
-    ) -> Float64[Tensor, "batch"]:
-        """-E log p(unobserved | observed) in nats, (batch,) float64; differential where an unobserved variable is real."""
+    def entropy_given(self, evidence: Evidence) -> Float64[Tensor, "batch"]:
+        """-E log p(unobserved | observed) in nats, (batch,) float64; differential where an unobserved variable is real.
+
+        It is that of all codes, whatever is allowed.
+        """
 
 
 class Decoder(Trainable):

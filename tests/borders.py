@@ -19,6 +19,7 @@ from torch import Tensor
 
 from plausibly import capabilities
 from plausibly.capabilities import Decoder, Trainable
+from plausibly.events.evidence import Evidence
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
 from plausibly.outcomes import outcome
@@ -51,9 +52,8 @@ def find_classes():
 
 
 def says_shapes(hint):
-    return (isinstance(hint, type) and issubclass(hint, AbstractArray)) or any(
-        says_shapes(part) for part in get_args(hint)
-    )
+    own = isinstance(hint, type) and issubclass(hint, AbstractArray | Evidence)
+    return own or any(says_shapes(part) for part in get_args(hint))
 
 
 def hints_of(kind, name):
@@ -120,6 +120,14 @@ def fits(value, hint):
     return not isinstance(hint, type) or isinstance(value, hint)
 
 
+def pieces(name, value, hint):
+    """What has a shape of its own: an argument, or each field of evidence."""
+    if hint is not Evidence or not isinstance(value, Evidence):
+        return [(name, value, hint)]
+    hints = get_type_hints(Evidence)
+    return [(f"{name}.{each}", getattr(value, each), hints[each]) for each in hints]
+
+
 def describe(value):
     return (value.dtype, tuple(value.shape)) if isinstance(value, Tensor) else type(value)
 
@@ -159,7 +167,12 @@ def check_shapes(method, hints, called):
         called.add(where)
         given = form.bind(owner, *args, **named).arguments
         sizes = sizes_of(owner, given)
-        values = [(f"{where}({n})", given[n], hints[n]) for n in given if n in hints]
+        values = [
+            (f"{where}({name})", value, hint)
+            for n in given
+            if n in hints
+            for name, value, hint in pieces(n, given[n], hints[n])
+        ]
         demand(sizes, values)
         answer = method(owner, *args, **named)
         if get_origin(hints["return"]) is Generator:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, Model, Trainable, device_of
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
@@ -43,7 +44,7 @@ def random_events(schema: Schema, n: int, seed: int) -> Tensor:
     )
 
 
-def some_observed(model: AnyOrderModel, n: int) -> tuple[Tensor, Tensor]:
+def some_observed(model: AnyOrderModel, n: int) -> Evidence:
     """Random events and a random subset of observed variables for each."""
     x = random_events(model.schema, n, 4)
     rate = torch.linspace(0, 1, n)[:, None]
@@ -52,7 +53,7 @@ def some_observed(model: AnyOrderModel, n: int) -> tuple[Tensor, Tensor]:
         < rate
     )
     shape, device = (n, *model.schema.shape), device_of(model)
-    return x.view(shape).to(device), observed.view(shape).to(device)
+    return Evidence(x.view(shape), observed.view(shape)).to(device)
 
 
 def wrong_cells(schema: Schema, x: Tensor) -> float:

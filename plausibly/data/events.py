@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 
 Document = dict[str, Any]
@@ -36,6 +37,12 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def evidence(self, allowed: Tensor | None = None) -> Evidence:
+        """What is known of these rows, and what the cells that are not may be."""
+        if self.observed is None:
+            return Evidence.whole(self.codes).with_allowed(allowed)
+        return Evidence(self.codes, self.observed, allowed)
 
     def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Events:
         rows: Any = index if isinstance(index, slice) else torch.as_tensor(index)

@@ -8,7 +8,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, TractableModel, Unrolled, device_of
+from plausibly.capabilities import (
+    AnyOrderModel,
+    AutoregressiveModel,
+    TractableModel,
+    Unrolled,
+    device_of,
+)
+from plausibly.events.evidence import Evidence
 from plausibly.outcomes.mixtures import mix_outcomes
 from plausibly.outcomes.outcome import Single
 
@@ -71,7 +78,7 @@ def _predict_each(
     """p(x_i | those of lower rank) of each of the variables."""
     many = x.repeat(len(variables), *[1] * (x.ndim - 1))
     seen = (ranks < ranks[variables, None]).repeat_interleave(len(x), 0)
-    outcome = member.predict_given(many, seen.view(many.shape))
+    outcome = member.predict_given(Evidence(many, seen.view(many.shape)))
     each = torch.arange(len(many), device=x.device).view(len(variables), len(x))
     return [outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)]
 
@@ -91,11 +98,9 @@ def chain_where(
     return [single.rows(place) for single in chain_conditionals(member, x[rows], order)]
 
 
-def unroll_in_order(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled:
-    """Unrolls a member in another order than its own."""
-    x = torch.zeros(n, *member.schema.shape, device=device_of(member))
-    seen = torch.zeros_like(x, dtype=torch.bool)
+def unroll_in_order(model: AnyOrderModel, order: tuple[int, ...], n: int) -> Unrolled:
+    """Unrolls a model in any order."""
+    known = Evidence.nothing(torch.zeros(n, *model.schema.shape, device=device_of(model)))
     for i in order:
-        x.flatten(1)[:, i] = yield i, member.predict_given(x, seen).one(i)
-        seen.flatten(1)[:, i] = True
-    return x
+        known = known.with_known(i, (yield i, model.predict_given(known).one(i)))
+    return known.x

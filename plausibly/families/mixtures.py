@@ -26,6 +26,7 @@ from plausibly.capabilities import (
     Unrolled,
     device_of,
 )
+from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.families.chains import (
     chain_conditionals,
@@ -80,7 +81,7 @@ class WeightedSum(Members, DensityModel):
     """A sum of members with log p(x), weighed by what `log_weights` says of the variables that they do not see."""
 
     @abstractmethod
-    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
+    def log_weights(self, evidence: Evidence) -> Tensor:
         """log of each member's weight together with the evidence outside the members, (batch, members), float64."""
 
     @abstractmethod
@@ -91,7 +92,7 @@ class WeightedSum(Members, DensityModel):
         return self.log_joint(x).logsumexp(1)
 
     def inside(self, x: Tensor) -> Tensor:
-        """Events, or marks of observed cells, as the members know them."""
+        """Events as the members know them."""
         return x
 
     def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
@@ -106,8 +107,18 @@ class TractableSum(WeightedSum, TractableModel):
     def order(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.inner_order()
 
-    def allowed_inside(self, allowed: Tensor | None) -> Tensor | None:
-        return allowed
+    def codes_inside(self, values: Tensor) -> Tensor:
+        """A value for each code, (sum of codes,), of those of the members' variables."""
+        return values
+
+    def evidence_inside(self, evidence: Evidence) -> Evidence:
+        """Evidence as the members know it."""
+        allowed = evidence.allowed
+        return Evidence(
+            self.inside(evidence.x),
+            self.inside(evidence.observed),
+            None if allowed is None else self.codes_inside(allowed),
+        )
 
     def assemble(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
         """The outcome of all variables from those of the members' variables and the members' weights in each row."""
@@ -128,26 +139,23 @@ class TractableSum(WeightedSum, TractableModel):
 
     def log_joint(self, x: Tensor) -> Tensor:
         inner = self.inside(x)
-        logs = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
+        logs = self.log_weights(Evidence.whole(x))
         return self._add_measure(logs, lambda member, rows: member.log_prob(inner[rows]))
 
-    def _log_evidence(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
+    def _log_evidence(self, evidence: Evidence) -> Tensor:
         """log w_k p_k(evidence), (batch, members), float64."""
-        inner, seen, own = self.inside(x), self.inside(observed), self.allowed_inside(allowed)
-        logs = self.log_weights(x, observed, allowed)
-        return self._add_measure(
-            logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], own)
-        )
+        inner, logs = self.evidence_inside(evidence), self.log_weights(evidence)
+        return self._add_measure(logs, lambda member, rows: member.log_marginal(inner[rows]))
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
-        return self._log_evidence(x, observed, allowed).logsumexp(1)
+    def log_marginal(self, evidence: Evidence) -> Tensor:
+        return self._log_evidence(evidence).logsumexp(1)
 
     @torch.no_grad()
-    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        logs = self._log_evidence(x, observed).log_softmax(1)
-        inner, seen = self.inside(x), self.inside(observed)
-        outcomes = [member.predict_given(inner, seen) for member in self.each()]
+    def predict_given(self, evidence: Evidence) -> Outcome:
+        logs = self._log_evidence(evidence.with_allowed(None)).log_softmax(1)
+        inner = self.evidence_inside(evidence)
+        outcomes = [member.predict_given(inner) for member in self.each()]
         variables = range(next(self.each()).schema.size)
         return self.assemble(
             [mix_outcomes([o.one(i) for o in outcomes], logs) for i in variables], logs
@@ -160,10 +168,10 @@ class TractableSum(WeightedSum, TractableModel):
 
     def predict(self, x: Tensor) -> Outcome:
         order, inner = self.inner_order(), self.inside(x)
-        running = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
+        running = self.log_weights(Evidence.whole(x))
         columns = zip(self.each(), (running > -torch.inf).unbind(1), strict=True)
         chains = [chain_where(member, inner, order, weighs) for member, weighs in columns]
-        free = self.log_weights(x, torch.zeros_like(x, dtype=torch.bool), None)
+        free = self.log_weights(Evidence.nothing(x))
         return self.assemble(chain_mixture(chains, inner, order, running), free)
 
     def unroll_inside(self, n: int, running: Tensor) -> Unrolled:
@@ -176,58 +184,43 @@ class TractableSum(WeightedSum, TractableModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        x = torch.zeros(n, *self.schema.shape, device=device_of(self))
-        free = torch.zeros_like(x, dtype=torch.bool)
-        pick = gumbel_max(self.log_weights(x, free, None), generator)
+        nothing = Evidence.nothing(torch.zeros(n, *self.schema.shape, device=device_of(self)))
+        pick = gumbel_max(self.log_weights(nothing), generator)
         return self._fill_cells(
-            x, free, pick, lambda member, rows: member.sample(len(rows), generator)
+            nothing, pick, lambda member, rows: member.sample(len(rows), generator)
         )
 
     @torch.no_grad()
-    def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, allowed: Tensor | None = None
-    ) -> Tensor:
-        pick = gumbel_max(self._log_evidence(x, observed, allowed), generator)
-        inner, seen, own = self.inside(x), self.inside(observed), self.allowed_inside(allowed)
+    def sample_given(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+        pick = gumbel_max(self._log_evidence(evidence), generator)
+        inner = self.evidence_inside(evidence)
         return self._fill_cells(
-            x,
-            observed,
-            pick,
-            lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, own),
+            evidence, pick, lambda member, rows: member.sample_given(inner[rows], generator)
         )
 
     def propose_completions(
-        self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator
+        self, evidence: Evidence, weights: Tensor, generator: torch.Generator
     ) -> list[Tensor]:
         """The most probable completion of each member, and some draws."""
-        found, inner, seen = (
-            super().propose_completions(x, observed, weights, generator),
-            self.inside(x),
-            self.inside(observed),
-        )
-        own = self.allowed_inside(weights)
+        found = super().propose_completions(evidence, weights, generator)
+        inner, own = self.evidence_inside(evidence), self.codes_inside(weights)
         for k, member in enumerate(self.each()):
-            if isinstance(member, DecomposableModel) and own is not None:
-                pick = torch.full((len(x),), k, device=x.device)
-                found.append(
-                    torch.where(observed, x, self.outside(member.complete(inner, seen, own), pick))
-                )
+            if isinstance(member, DecomposableModel):
+                pick = torch.full((len(evidence),), k, device=evidence.x.device)
+                whole = self.outside(member.complete(inner, own), pick)
+                found.append(evidence.fill(whole))
         return found
 
     def _fill_cells(
-        self,
-        x: Tensor,
-        observed: Tensor,
-        pick: Tensor,
-        draw: Callable[[TractableModel, Tensor], Tensor],
+        self, evidence: Evidence, pick: Tensor, draw: Callable[[TractableModel, Tensor], Tensor]
     ) -> Tensor:
         """Events whose unobserved cells each row's picked member draws."""
-        drawn = self.inside(x).clone()
+        drawn = self.inside(evidence.x).clone()
         for k, member in enumerate(self.each()):
             rows = (pick == k).nonzero()[:, 0]
             if len(rows):
                 drawn[rows] = draw(member, rows)
-        return torch.where(observed, x, self.outside(drawn, pick))
+        return evidence.fill(self.outside(drawn, pick))
 
 
 def unrolls_as_one(model: Any) -> bool:
@@ -283,8 +276,8 @@ class FreeWeights(Members):
                 x[rows] = member.sample(len(rows), generator)
         return x
 
-    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
-        return free_log_weights(self.logits).expand(len(x), -1)
+    def log_weights(self, evidence: Evidence) -> Tensor:
+        return free_log_weights(self.logits).expand(len(evidence), -1)
 
 
 class TractableMixture(FreeWeights, TractableSum):

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import AnyOrderModel, Unrolled, device_of
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, Real
 from plausibly.events.schema import Schema
+from plausibly.families.chains import unroll_in_order
 from plausibly.families.network import too_large
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
@@ -79,8 +81,8 @@ class OrderlessModel(AnyOrderModel):
         return too_large(cls, schema)
 
     @abstractmethod
-    def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
-        """Parameters, (batch, head width); numbers (batch, inputs) are 0 where not observed, (batch, variables) float."""
+    def outcomes(self, numbers: Tensor, flags: Tensor) -> Tensor:
+        """Parameters, (batch, head width); numbers (batch, inputs) are 0 where the flag, (batch, variables), is 0 too."""
 
     @abstractmethod
     def offset(self) -> Tensor:
@@ -100,8 +102,8 @@ class OrderlessModel(AnyOrderModel):
         self.named.add_(self.head.shift(self._all_in_order(some), some.flatten(1)))
         return True
 
-    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        outcome: Outcome = self.head(self.head_parameters(x, observed.flatten(1)))
+    def predict_given(self, evidence: Evidence) -> Outcome:
+        outcome: Outcome = self.head(self.head_parameters(evidence))
         return outcome
 
     def predict(self, x: Tensor) -> Outcome:
@@ -109,18 +111,11 @@ class OrderlessModel(AnyOrderModel):
         return outcome
 
     def unroll(self, n: int) -> Unrolled:
-        x = torch.zeros(n, *self.schema.shape, device=device_of(self))
-        observed = torch.zeros_like(x, dtype=torch.bool)
-        for i in self.order:
-            x.flatten(1)[:, i] = yield i, self.predict_given(x, observed).one(i)
-            observed.flatten(1)[:, i] = True
-        return x
+        return unroll_in_order(self, self.order, n)
 
-    def head_parameters(self, x: Tensor, observed: Tensor) -> Tensor:
-        numbers, observed = (
-            self.inputs(x),
-            observed & ~self.schema.is_unseen(x),
-        )  # a cell never seen says nothing
+    def head_parameters(self, evidence: Evidence) -> Tensor:
+        rows, numbers = evidence.flatten(), self.inputs(evidence.x)
+        observed = rows.observed & ~self.schema.is_unseen(rows.x)  # a cell never seen says nothing
         flags = observed.to(numbers.dtype)
         own = self.named * self._next(observed)[:, self.head.owner]
         return self.outcomes(numbers * flags[:, self.inputs.owner], flags) + own
@@ -139,7 +134,8 @@ class OrderlessModel(AnyOrderModel):
         """Parameters (rows, head width) of every outcome given the variables before it."""
         variables = self.schema.size
         earlier = torch.ones(variables, variables, dtype=torch.bool, device=x.device).tril(-1)
-        each = self.head_parameters(x.repeat_interleave(variables, 0), earlier.repeat(len(x), 1))
+        several = x.flatten(1).repeat_interleave(variables, 0)
+        each = self.head_parameters(Evidence(several, earlier.repeat(len(x), 1)))
         return each.unflatten(0, (-1, variables))[
             :, self.head.owner, torch.arange(self.head.width, device=x.device)
         ]
@@ -156,5 +152,5 @@ def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> T
     hidden = by_row(torch.rand, (len(x), 1), generator, x.device) < HOLE_FREE_SHARE
     observed = (ranks < number) & (named | ~hidden | (flat != model.hole))
     asked = torch.where(named, ranks == number, ~observed)
-    each = -model.predict_given(x, observed.view(x.shape)).log_prob(flat)
+    each = -model.predict_given(Evidence(x, observed.view(x.shape))).log_prob(flat)
     return each.where(asked, 0.0).sum(1) * variables / asked.sum(1)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.families.proposals import effective_size
 from plausibly.families.semirings import SUM
 from plausibly.families.tables import smooth_counts
@@ -106,12 +107,10 @@ class LookaheadMessages:
 
 
 def look_ahead(
-    tree: LookaheadTree, x: Tensor, seen: Tensor, allowed: Sequence[Tensor]
+    tree: LookaheadTree, evidence: Evidence, allowed: Sequence[Tensor]
 ) -> LookaheadMessages:
-    """For rows (rows, variables) of which the `seen` cells are known, and of all others that they are `allowed`."""
-    below: list[Tensor | None] = [
-        lookahead_evidence(tree, x, seen, allowed[i], i) for i in range(len(allowed))
-    ]
+    """For rows, (rows, variables), that are known in part; `allowed` says of each variable which codes it may have."""
+    below = [lookahead_weights(tree, evidence, own, i) for i, own in enumerate(allowed)]
     message: list[Tensor | None] = [None] * len(allowed)
     for i in reversed(tree.order):
         own, parent = below[i], tree.parents[i]
@@ -124,18 +123,19 @@ def look_ahead(
     return LookaheadMessages(below, message)
 
 
-def lookahead_evidence(
-    tree: LookaheadTree, x: Tensor, seen: Tensor, allowed: Tensor, i: int
+def lookahead_weights(
+    tree: LookaheadTree, evidence: Evidence, allowed: Tensor, i: int
 ) -> Tensor | None:
     """log weights of the codes of one variable, (rows, codes), float64; None where it may be anything in every row."""
-    if allowed.all() and not seen[:, i].any():
+    x, seen = evidence.x[:, i], evidence.observed[:, i]
+    if allowed.all() and not seen.any():
         return None
     free = torch.zeros(allowed.shape, dtype=torch.float64, device=x.device).masked_fill(
         ~allowed, -torch.inf
     )
     only = torch.full((len(x), len(free)), -torch.inf, dtype=torch.float64, device=x.device)
-    only.scatter_(1, tree.code(x[:, i].masked_fill(~seen[:, i], 0.0), i)[:, None], 0.0)
-    return torch.where(seen[:, i, None], only, free)
+    only.scatter_(1, tree.code(x.masked_fill(~seen, 0.0), i)[:, None], 0.0)
+    return torch.where(seen[:, None], only, free)
 
 
 @dataclass(frozen=True)
@@ -157,28 +157,27 @@ class ParticleCloud:
 
 
 class Particles:
-    """So many draws for each row, (rows, variables), of what is not `observed`; `allowed`, (sum of codes,), may be drawn."""
+    """So many draws for each row of what is not observed, among what is allowed."""
 
     def __init__(
         self,
         model: AutoregressiveModel,
         tree: LookaheadTree,
-        x: Tensor,
-        observed: Tensor,
-        allowed: Tensor,
+        evidence: Evidence,
         many: int,
         generator: torch.Generator,
     ) -> None:
-        self.model, self.tree, self.generator, self.shape = model, tree, generator, (len(x), many)
-        device = device_of(model)
-        own, seen = x.flatten(1).to(device).float(), observed.flatten(1).to(device)
-        self.allowed = allowed.to(device).split(list(model.schema.codes))
-        self.ahead = look_ahead(tree, own, seen, self.allowed)
-        self.row = torch.arange(len(x), device=device).repeat_interleave(many)
-        self.x, self.seen = own[self.row].masked_fill(~seen[self.row], 0.0), seen[self.row]
+        self.model, self.tree, self.generator = model, tree, generator
+        rows, device = evidence.flatten().to(device_of(model)), device_of(model)
+        self.shape = len(rows), many
+        self.allowed = rows.allowed_codes(model.schema.codes)
+        self.ahead = look_ahead(tree, rows, self.allowed)
+        self.row = torch.arange(len(rows), device=device).repeat_interleave(many)
+        own = rows[self.row]
+        self.x, self.seen = own.x.masked_fill(~own.observed, 0.0), own.observed
         self.weights = torch.zeros(len(self.x), dtype=torch.float64, device=device)
-        self.log_evidence = self.weights.new_zeros(len(x))
-        self.uneven = self.weights.new_zeros(len(x))
+        self.log_evidence = self.weights.new_zeros(len(rows))
+        self.uneven = self.weights.new_zeros(len(rows))
 
     @torch.no_grad()
     def draw_to(self, last: int) -> ParticleCloud:

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
+from plausibly.events.evidence import Evidence
 from plausibly.families.variational import NUMBERS_PER_BATCH, output_width
 from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.categorical import gumbel_max
@@ -103,27 +104,23 @@ class WeightedLatents:
         return self.z[rows, pick], None if self.given is None else self.given[rows, pick]
 
 
-class Evidence:
-    """Rows of which some cells are `observed`, both (rows, variables); the others must have a code that is `allowed`.
+class LatentQuery:
+    """A question to a model about rows that are known in part; what is known is `evidence`, (rows, variables)."""
 
-    `allowed` is bool, (sum of codes,); None stands for all.
-    """
-
-    def __init__(
-        self, model: Variational, x: Tensor, observed: Tensor, allowed: Tensor | None = None
-    ) -> None:
-        self.model, self.observed = model, observed.flatten(1)
-        self.x = x.flatten(1).float().masked_fill(~self.observed, 0.0)
-        self.allowed, self.context, self.rest = allowed, list(model.context), rest_of(model)
+    def __init__(self, model: Variational, evidence: Evidence) -> None:
+        self.model, self.context, self.rest = model, list(model.context), rest_of(model)
+        rows = evidence.flatten()
+        self.x, self.observed = rows.x.float().masked_fill(~rows.observed, 0.0), rows.observed
+        self.evidence = Evidence(self.x, self.observed, evidence.allowed)
 
     @cached_property
     def code_masks(self) -> dict[int, Tensor]:
         """For each variable that may not be anything, and is unobserved somewhere, which codes it may have."""
-        if self.allowed is None:
+        if self.evidence.allowed is None:
             return {}
-        marks = dict(enumerate(self.allowed.split(list(self.model.schema.codes))))
         free = (~self.observed).any(0).tolist()
-        return {i: mark for i, mark in marks.items() if free[i] and not mark.all()}
+        marks = self.evidence.allowed_codes(self.model.schema.codes)
+        return {i: mark for i, mark in enumerate(marks) if free[i] and not mark.all()}
 
     @property
     def row_keys(self) -> Tensor:
@@ -136,10 +133,10 @@ class Evidence:
         barred = list(self.code_masks)
         return self.observed[:, self.rest].any(1) | (~self.observed[:, barred]).any(1)
 
-    def rows(self, index: Tensor) -> Evidence:
-        return Evidence(self.model, self.x[index], self.observed[index], self.allowed)
+    def rows(self, index: Tensor) -> LatentQuery:
+        return LatentQuery(self.model, self.evidence[index])
 
-    def times(self, many: int) -> Evidence:
+    def times(self, many: int) -> LatentQuery:
         """Each row so many times, one after the other."""
         return self.rows(torch.arange(len(self.x), device=self.x.device).repeat_interleave(many))
 
@@ -156,7 +153,7 @@ class Evidence:
         x = outcome.sample(generator)
         for i, codes in self.code_masks.items():
             x[:, i] = outcome.one(i).truncate(codes)[0].sample(generator)
-        return torch.where(self.observed, self.x, x)
+        return self.evidence.fill(x)
 
     def contexts(self, generator: torch.Generator) -> Tensor | None:
         """The context of each row, drawn from p(context) where it is unobserved, (rows, its variables)."""
@@ -240,10 +237,10 @@ def events_per_decoding(model: Variational) -> int:
     )
 
 
-def evidence_pieces(
-    model: Variational, codes: Tensor, observed: Tensor, many: int
-) -> Iterator[tuple[Tensor, Evidence]]:
-    """Some rows at a time, and what is known of them, on the model's device, for `many` draws of each.
+def split_alike(
+    model: Variational, evidence: Evidence, many: int
+) -> Iterator[tuple[Tensor, LatentQuery]]:
+    """Some rows at a time, and the question about them, on the model's device, for `many` draws of each.
 
     Of all rows of a piece the same is known, so that whatever is decided for the piece is decided for each of them.
     """
@@ -252,7 +249,8 @@ def evidence_pieces(
         device_of(model),
         model.high_precision(),
     )
-    _, pattern, sizes = observed.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
+    seen = evidence.observed.flatten(1)
+    _, pattern, sizes = seen.unique(dim=0, return_inverse=True, return_counts=True)
     for alike in pattern.argsort(stable=True).split(sizes.tolist() or [0]):
         for index in alike.split(rows):
-            yield index, Evidence(model, codes[index].to(device), observed[index].to(device))
+            yield index, LatentQuery(model, evidence[index].to(device))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import TractableSum, find_model_class, free_log_weights
@@ -73,27 +74,20 @@ class Stratified(TractableSum):
         label = x.flatten(1)[:, self.label].long()
         return self.log_prob(x) - self.log_labels()[label]
 
-    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
+    def log_weights(self, evidence: Evidence) -> Tensor:
         """log p(y), minus infinity for the labels that the evidence rules out."""
-        logs, flat = self.log_labels().expand(len(x), -1), x.flatten(1)[:, self.label]
-        codes = torch.arange(logs.shape[1], device=logs.device)
-        free = (
-            torch.ones_like(codes, dtype=torch.bool)
-            if allowed is None
-            else self._split(allowed)[self.label]
-        )
-        seen = observed.flatten(1)[:, self.label, None]
-        possible = torch.where(seen, flat[:, None] == codes, free.to(codes.device))
-        return logs.masked_fill(~possible, -torch.inf)
-
-    def _split(self, allowed: Tensor) -> list[Tensor]:
-        return list(allowed.split(list(self.schema.codes)))
+        logs, rows = self.log_labels(), evidence.flatten()
+        codes = torch.arange(len(logs), device=logs.device)
+        seen, label = rows.observed[:, self.label, None], rows.x[:, self.label, None]
+        free = rows.allowed_codes(self.schema.codes)[self.label]
+        return logs.masked_fill(~torch.where(seen, label == codes, free), -torch.inf)
 
     def inside(self, x: Tensor) -> Tensor:
         return x.flatten(1)[:, self.rest]
 
-    def allowed_inside(self, allowed: Tensor | None) -> Tensor | None:
-        return None if allowed is None else torch.cat([self._split(allowed)[i] for i in self.rest])
+    def codes_inside(self, values: Tensor) -> Tensor:
+        each = values.split(list(self.schema.codes))
+        return torch.cat([each[i] for i in self.rest])
 
     def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
         x = torch.empty(len(inner), self.schema.size, device=inner.device)
@@ -136,8 +130,8 @@ class PooledStrata(TractableSum):
         self.members, self.logits = members, logits
         self.schema = next(self.each()).schema
 
-    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
-        return free_log_weights(self.logits).expand(len(x), -1)
+    def log_weights(self, evidence: Evidence) -> Tensor:
+        return free_log_weights(self.logits).expand(len(evidence), -1)
 
     def unroll(self, n: int) -> Unrolled:
         return self.unroll_inside(n, free_log_weights(self.logits).detach().expand(n, -1))

@@ -1,6 +1,6 @@
 """Models made of conditional tables: trained by counting, and tractable.
 
-Their evidence says more than which variables were observed: it weighs every code of every variable, so that one
+Evidence becomes log weights, one for every code of every variable, so that one
 recursion answers marginals, conditionals and "not a hole" alike. Where a cell may be never seen, tables tell what it is,
 and it shows a code never seen with the kind's share, whatever it is: p(x) = eps p(the other cells), summed out.
 """
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import MAX, SUM, Semiring, temper
@@ -57,35 +58,33 @@ class TabularModel(DecomposableModel):
         return torch.stack([self.row(x, i) for i in range(x.shape[1])], 1)
 
     @abstractmethod
-    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        """log sum_x p(x) prod_i exp(evidence_i(x_i)), (batch,), from log weights (batch, sum of codes), float64.
+    def log_mass(self, weights: Tensor, over: Semiring = SUM) -> Tensor:
+        """log sum_x p(x) prod_i exp(weights_i(x_i)), (batch,), from log weights (batch, sum of codes), float64.
 
         `over` says what takes the place of the sum.
         """
 
     @abstractmethod
-    def decide(
-        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+    def decide(self, weights: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
         """Codes (batch, variables), int64, chosen one after the other.
 
         `choose` is given the log of what is left to add up for each code, (batch, codes), and returns indices, (batch,).
         """
 
     @abstractmethod
-    def marginals(self, evidence: Tensor) -> list[Tensor]:
-        """log sum of p(x) prod_j exp(evidence_j(x_j)) over all x with each code of each variable, each (batch, codes).
+    def marginals(self, weights: Tensor) -> list[Tensor]:
+        """log sum of p(x) prod_j exp(weights_j(x_j)) over all x with each code of each variable, each (batch, codes).
 
-        By sums of logs alone, so that neither long evidence nor long odds get lost.
+        By sums of logs alone, so that neither much evidence nor long odds get lost.
         """
 
     def scores(self, over: Semiring) -> list[Tensor]:
         """The tables as a recursion takes them."""
         return [over.power * table for table in self.tables.each()]
 
-    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes (batch, variables), int64, drawn from p(x) prod_i exp(evidence_i(x_i)) up to its scale."""
-        return self.decide(evidence, SUM, lambda logs: gumbel_max(logs, generator))
+    def draw(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """Codes (batch, variables), int64, drawn from p(x) prod_i exp(weights_i(x_i)) up to its scale."""
+        return self.decide(weights, SUM, lambda logs: gumbel_max(logs, generator))
 
     def to_events(self, codes: Outcome) -> Outcome:
         """The outcome of events from that of their codes."""
@@ -119,7 +118,7 @@ class TabularModel(DecomposableModel):
         rows = (self.schema.is_unseen(x) & earlier).any(1).nonzero()[:, 0]
         if not len(rows):
             return found
-        own = self.posteriors(x[rows], earlier.expand(len(rows), -1))[i]
+        own = self.posteriors(Evidence(x[rows], earlier.expand(len(rows), -1)))[i]
         return found.index_put((rows,), own.to(found.dtype))
 
     def each_log_prob(self, x: Tensor) -> Tensor:
@@ -150,9 +149,7 @@ class TabularModel(DecomposableModel):
         rows = self.schema.is_unseen(x).any(1).nonzero()[:, 0]
         if not len(rows):
             return nats
-        return nats.index_put(
-            (rows,), self.log_seen(x[rows], torch.ones_like(x[rows], dtype=torch.bool)).to(nats)
-        )
+        return nats.index_put((rows,), self.log_seen(Evidence.whole(x[rows])).to(nats))
 
     def unroll(self, n: int) -> Unrolled:
         tables = [table.float() for table in self.tables.each()]
@@ -226,17 +223,17 @@ class TabularModel(DecomposableModel):
             scores.append(torch.stack([self.fits(x) for x in validation]).sum(0))
         return [STRENGTHS[best] for best in torch.stack(scores).argmax(0).tolist()]
 
-    def evidence(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `allowed` ones of any other."""
-        if allowed is None:
-            allowed = torch.ones(sum(self.schema.codes), dtype=torch.bool)
-        return self.weigh_evidence(
-            x, observed, torch.zeros(allowed.shape).masked_fill(~allowed.cpu(), -torch.inf)
-        )
+    def weigh_codes(self, evidence: Evidence) -> Tensor:
+        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the allowed ones of any other."""
+        free = torch.zeros(sum(self.schema.codes))
+        if evidence.allowed is not None:
+            free = free.masked_fill(~evidence.allowed.cpu(), -torch.inf)
+        return self.weigh_observed(evidence, free)
 
-    def weigh_evidence(self, x: Tensor, observed: Tensor, free: Tensor) -> Tensor:
-        """Evidence with the log weights `free`, (sum of codes,), for the codes of what is not observed."""
-        flat, seen, columns = self.binning.codes(x.flatten(1)), observed.flatten(1), []
+    def weigh_observed(self, evidence: Evidence, free: Tensor) -> Tensor:
+        """The same with the log weights `free`, (sum of codes,), for the codes of what is not observed."""
+        rows, columns = evidence.flatten(), []
+        flat, seen = self.binning.codes(rows.x), rows.observed
         for i, open_ones in enumerate(
             free.to(flat.device, torch.float64).split(list(self.schema.codes))
         ):
@@ -247,68 +244,62 @@ class TabularModel(DecomposableModel):
             columns.append(torch.where(seen[:, i, None], weights, open_ones))
         return torch.cat(columns, 1)
 
-    def per_variable(self, evidence: Tensor) -> list[Tensor]:
-        """Evidence variable by variable, each (batch, codes)."""
-        return list(evidence.split(list(self.schema.codes), 1))
+    def per_variable(self, weights: Tensor) -> list[Tensor]:
+        """Log weights of codes variable by variable, each (batch, codes)."""
+        return list(weights.split(list(self.schema.codes), 1))
 
-    def cell_evidence(self, evidence: Tensor) -> Tensor:
+    def weigh_cells(self, evidence: Evidence) -> Tensor:
         """Log weights of what cells are, from those of what they show."""
+        weights = self.weigh_codes(evidence)
         if not self.schema.has_unforeseen:
-            return evidence
-        pairs = zip(self.per_variable(evidence), self.schema.kinds, strict=True)
-        return torch.cat([code_evidence(own, kind) for own, kind in pairs], 1)
+            return weights
+        pairs = zip(self.per_variable(weights), self.schema.kinds, strict=True)
+        return torch.cat([cell_weights(own, kind) for own, kind in pairs], 1)
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
-        return self.log_seen(x, observed, allowed)
+    def log_marginal(self, evidence: Evidence) -> Tensor:
+        return self.log_seen(evidence)
 
-    def log_seen(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
-        mass = self.log_mass(self.cell_evidence(self.evidence(x, observed, allowed)))
-        inside = (
-            self.binning.digitise(x.flatten(1))[1]
-            if self.binning.any
-            else torch.zeros_like(x.flatten(1))
-        )
-        return mass + (inside * observed.flatten(1)).sum(1)
+    def log_seen(self, evidence: Evidence) -> Tensor:
+        mass, rows = self.log_mass(self.weigh_cells(evidence)), evidence.flatten()
+        inside = self.binning.digitise(rows.x)[1] if self.binning.any else torch.zeros_like(rows.x)
+        return mass + (inside * rows.observed).sum(1)
 
     @torch.no_grad()
-    def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, allowed: Tensor | None = None
-    ) -> Tensor:
-        codes = self.draw(self.cell_evidence(self.evidence(x, observed, allowed)), generator)
-        return torch.where(observed, x, self.binning.draw_inside(codes, generator).reshape(x.shape))
+    def sample_given(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+        codes = self.draw(self.weigh_cells(evidence), generator)
+        drawn = self.binning.draw_inside(codes, generator)
+        return evidence.fill(drawn.reshape(evidence.x.shape))
 
     @torch.no_grad()
-    def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
-        free = weights + self.binning.peaks()
-        codes = self.decide(
-            self.weigh_evidence(x, observed, free), MAX, lambda logs: logs.argmax(1)
-        )
-        return torch.where(observed, x, self.binning.middle(codes).reshape(x.shape))
+    def complete(self, evidence: Evidence, weights: Tensor) -> Tensor:
+        both = self.weigh_observed(evidence, weights + self.binning.peaks())
+        codes = self.decide(both, MAX, lambda logs: logs.argmax(1))
+        return evidence.fill(self.binning.middle(codes).reshape(evidence.x.shape))
 
     @torch.no_grad()
-    def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
+    def entropy_given(self, evidence: Evidence) -> Tensor:
         """log Z - d log Z(b) / db at b = 1, with Z(b) = sum of p(x)^b exp((1 - b) h(x)) over what fits, and h(x) the
         entropy inside the bins of x."""
-        evidence, inside = self.evidence(x, observed), self.binning.entropies().to(x.device)
-        free = torch.repeat_interleave(
-            ~observed.flatten(1), torch.tensor(self.schema.codes, device=x.device), 1
-        )
-        one = torch.ones((), dtype=torch.float64, device=x.device)
+        device, weights = evidence.x.device, self.weigh_codes(evidence.with_allowed(None))
+        unknown, codes = ~evidence.flatten().observed, torch.tensor(self.schema.codes)
+        inside = self.binning.entropies().to(device)
+        free = torch.repeat_interleave(unknown, codes.to(device), 1)
+        one = torch.ones((), dtype=torch.float64, device=device)
 
         def mass(power: Tensor) -> Tensor:
-            return self.log_mass(evidence + (1 - power) * inside * free, temper(power))
+            return self.log_mass(weights + (1 - power) * inside * free, temper(power))
 
         log_z, slope, *_ = torch.func.jvp(mass, (one,), (one,))
         return log_z - slope
 
     @torch.no_grad()
-    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        return self.to_events(product_of_variables(self.posteriors(x, observed)))
+    def predict_given(self, evidence: Evidence) -> Outcome:
+        return self.to_events(product_of_variables(self.posteriors(evidence)))
 
-    def posteriors(self, x: Tensor, observed: Tensor) -> list[Tensor]:
+    def posteriors(self, evidence: Evidence) -> list[Tensor]:
         """log p(what an unobserved cell shows | observed) of each variable, (batch, codes), float64."""
-        logs = self.marginals(self.cell_evidence(self.evidence(x, observed)))
+        logs = self.marginals(self.weigh_cells(evidence.with_allowed(None)))
         pairs = zip(logs, self.schema.kinds, strict=True)
         return [emission_logs(own.log_softmax(1), kind) for own, kind in pairs]
 
@@ -334,13 +325,13 @@ def emission_logs(logs: Tensor, kind: Kind) -> Tensor:
     )
 
 
-def code_evidence(evidence: Tensor, kind: Kind) -> Tensor:
+def cell_weights(weights: Tensor, kind: Kind) -> Tensor:
     """Log weights of what a cell is, from those of what it shows, (..., codes): the transpose of `emission_logs`."""
     place = code_of_unseen(kind)
     if place is None:
-        return evidence
-    lost = log(kind.unforeseen) + evidence[..., place, None]
-    return torch.logaddexp(evidence + log1p(-kind.unforeseen), lost)
+        return weights
+    lost = log(kind.unforeseen) + weights[..., place, None]
+    return torch.logaddexp(weights + log1p(-kind.unforeseen), lost)
 
 
 def pairwise_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:

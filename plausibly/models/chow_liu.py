@@ -119,20 +119,20 @@ class ChowLiu(TabularModel):
         )
         return torch.where(within, torch.cat(marginals).diag(), all_pairs)
 
-    def _messages(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
+    def _messages(self, weights: Tensor, over: Semiring) -> list[Tensor]:
         """Evidence of each variable together with that of all its descendants, added up, each (batch, codes)."""
-        below, tables = self.per_variable(evidence), self.scores(over)
+        below, tables = self.per_variable(weights), self.scores(over)
         for i in reversed(self.order[1:]):
             parent = self.parent_of[i]
             below[parent] = below[parent] + over.product(below[i], tables[i])
         return below
 
-    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
+    def log_mass(self, weights: Tensor, over: Semiring = SUM) -> Tensor:
         root = self.order[0]
-        return over.product(self._messages(evidence, over)[root], self.scores(over)[root])[:, 0]
+        return over.product(self._messages(weights, over)[root], self.scores(over)[root])[:, 0]
 
-    def marginals(self, evidence: Tensor) -> list[Tensor]:
-        below, tables = self._messages(evidence, SUM), self.scores(SUM)
+    def marginals(self, weights: Tensor) -> list[Tensor]:
+        below, tables = self._messages(weights, SUM), self.scores(SUM)
         whole, root = list(below), self.order[0]
         whole[root] = below[root] + tables[root]
         for i in self.order[1:]:
@@ -140,11 +140,9 @@ class ChowLiu(TabularModel):
             whole[i] = below[i] + SUM.product(elsewhere, tables[i].T)
         return whole
 
-    def decide(
-        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        below, tables = self._messages(evidence, over), self.scores(over)
-        x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
+    def decide(self, weights: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        below, tables = self._messages(weights, over), self.scores(over)
+        x = torch.zeros(len(weights), self.schema.size, dtype=torch.long, device=weights.device)
         for i in self.order:
             x[:, i] = choose(tables[i][self.row(x, i)] + below[i])
         return x

@@ -71,6 +71,6 @@ class DeepNADE(OrderlessModel):
     def offset(self) -> Tensor:
         return self.network.leave.bias
 
-    def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
-        parameters: Tensor = self.network(torch.cat([numbers, observed], 1))
+    def outcomes(self, numbers: Tensor, flags: Tensor) -> Tensor:
+        parameters: Tensor = self.network(torch.cat([numbers, flags], 1))
         return parameters

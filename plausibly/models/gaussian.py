@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.errors import Unsupported, count_phrase
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import UNFORESEEN, Real
 from plausibly.events.schema import Schema
 from plausibly.families.normals import (
@@ -48,8 +49,8 @@ class Gaussian(DecomposableModel):
     >>> model = Gaussian(Schema((2,), (Real(), Real())))  # the standard normal before it learns
     >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # -log 2 pi
     -1.8379
-    >>> seen = torch.tensor([[True, False]])
-    >>> round(model.log_marginal(torch.zeros(1, 2), seen).item(), 4)
+    >>> first = Evidence(torch.zeros(1, 2), torch.tensor([[True, False]]))
+    >>> round(model.log_marginal(first).item(), 4)
     -0.9189
     """
 
@@ -127,42 +128,37 @@ class Gaussian(DecomposableModel):
         learned = torch.stack([-F.softplus(logits), -F.softplus(-logits)], 1)
         return self.fixed.index_put((self.open & ~self.guarded,), learned)
 
-    def _cells(self, x: Tensor, observed: Tensor) -> Tensor:
+    def _cells(self, evidence: Evidence) -> Tensor:
         """log p of whether each observed cell is a number, summed, (batch,)."""
-        logs, odd = self._log_special(), x >= UNFORESEEN
+        logs, odd = self._log_special(), evidence.x >= UNFORESEEN
         each = torch.where(odd, logs[:, 1], logs[:, 0])
-        return torch.where(observed, each, 0.0).sum(1)
+        return torch.where(evidence.observed, each, 0.0).sum(1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self._log_density(
-            x.flatten(1).double(), torch.ones_like(x.flatten(1), dtype=torch.bool)
-        ).float()
+        return self._log_density(Evidence.whole(x)).float()
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
-        rows, seen = x.flatten(1).double(), observed.flatten(1)
-        total = self._log_density(rows, seen)
-        if allowed is None:
+    def log_marginal(self, evidence: Evidence) -> Tensor:
+        total = self._log_density(evidence)
+        if evidence.allowed is None:
             return total
-        return total + torch.where(
-            ~seen & self._numbers_only(allowed), self._log_special()[:, 0], 0.0
-        ).sum(1)
+        barred = ~evidence.flatten().observed & self._numbers_only(evidence)
+        return total + torch.where(barred, self._log_special()[:, 0], 0.0).sum(1)
 
-    def _log_density(self, rows: Tensor, seen: Tensor) -> Tensor:
-        """log p of the seen cells of float64 events, both (batch, variables)."""
-        normal, total = self.normal(), self._cells(rows, seen)
+    def _log_density(self, evidence: Evidence) -> Tensor:
+        """log p of the observed cells, (batch,), float64."""
+        known = evidence.flatten()
+        rows, normal, total = known.x.double(), self.normal(), self._cells(known)
         numbers = torch.zeros_like(total)
-        for index, known in missingness_patterns(seen & (rows < UNFORESEEN)):
-            density = NormalGiven(normal, known, rows[index]).log_density()
+        for index, given in missingness_patterns(known.observed & (rows < UNFORESEEN)):
+            density = NormalGiven(normal, given, rows[index]).log_density()
             numbers = numbers.index_put((index,), density)
         return total + numbers
 
-    def _numbers_only(self, allowed: Tensor) -> Tensor:
+    def _numbers_only(self, evidence: Evidence) -> Tensor:
         """The variables that may be unforeseen but may not be drawn so."""
-        parts = allowed.split(list(self.schema.codes))
-        return self.open & torch.tensor(
-            [not bool(own[-1]) for own in parts], device=self.open.device
-        )
+        allowed = evidence.allowed_codes(self.schema.codes)
+        return self.open & ~torch.stack([own[-1] for own in allowed])
 
     def predict(self, x: Tensor) -> Outcome:
         rows = x.flatten(1).double()
@@ -170,25 +166,27 @@ class Gaussian(DecomposableModel):
         return self._conditional(rows, rows < UNFORESEEN, earlier)
 
     @torch.no_grad()
-    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        rows = x.flatten(1).double()
+    def predict_given(self, evidence: Evidence) -> Outcome:
+        given = evidence.flatten()
+        rows = given.x.double()
         every = rows.new_ones(rows.shape[1], rows.shape[1])
-        return self._conditional(rows, observed.flatten(1) & (rows < UNFORESEEN), every)
+        return self._conditional(rows, given.observed & (rows < UNFORESEEN), every)
 
     @torch.no_grad()
-    def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
+    def complete(self, evidence: Evidence, weights: Tensor) -> Tensor:
         """The conditional mean, where a normal density is highest."""
-        outcome = self.predict_given(x, observed)
+        outcome, x = self.predict_given(evidence), evidence.x
         means = [
             one.means for one in map(outcome.one, self.order) if isinstance(one, MixtureDensity)
         ]
-        return torch.where(observed, x, torch.cat(means, 1).to(x.dtype).reshape(x.shape))
+        return evidence.fill(torch.cat(means, 1).to(x.dtype).reshape(x.shape))
 
     @torch.no_grad()
-    def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
+    def entropy_given(self, evidence: Evidence) -> Tensor:
         """That of being foreseen or not, and the mean over which are of 0.5 log det(2 pi e S_given); of what was seen."""
-        rows, seen, n = x.flatten(1), observed.flatten(1), self.schema.size
-        nats = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
+        given, n = evidence.flatten(), self.schema.size
+        rows, seen = given.x, given.observed
+        nats = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
         for index, both in missingness_patterns(torch.cat([seen, seen & (rows < UNFORESEEN)], 1)):
             free = missing_variables(both[both < n], n)
             nats = nats.index_put(
@@ -260,31 +258,28 @@ class Gaussian(DecomposableModel):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         x = torch.zeros(n, *self.schema.shape, device=self.mean.device)
-        return self.sample_given(x, torch.zeros_like(x, dtype=torch.bool), generator)
+        return self.sample_given(Evidence.nothing(x), generator)
 
     @torch.no_grad()
-    def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, allowed: Tensor | None = None
-    ) -> Tensor:
-        rows, seen = x.flatten(1).double(), observed.flatten(1)
+    def sample_given(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+        given = evidence.flatten()
+        rows = given.x.double()
         noise = torch.empty_like(rows).normal_(generator=generator)
         normal, drawn = self.normal(), torch.zeros_like(rows)
-        for index, known in missingness_patterns(seen & (rows < UNFORESEEN)):
+        for index, known in missingness_patterns(given.observed & (rows < UNFORESEEN)):
             free = missing_variables(known, rows.shape[1])
             own = index[:, None], free
             drawn[own] = NormalGiven(normal, known, rows[index]).draw(free, noise[own])
-        odd = self._draw_special(rows, allowed, generator)
+        odd = self._draw_special(given, generator)
         drawn = drawn.float().masked_fill(odd, UNFORESEEN)
-        return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
+        return given.fill(drawn).reshape(evidence.x.shape)
 
-    def _draw_special(
-        self, rows: Tensor, allowed: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
+    def _draw_special(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """Which cells are drawn not to be foreseen, bool like the rows."""
-        uniform = torch.rand(rows.shape, generator=generator, device=rows.device).double()
+        x = evidence.x
+        uniform = torch.rand(x.shape, generator=generator, device=x.device).double()
         odd = uniform.log() < self._log_special()[:, 1]
-        never = self.guarded if allowed is None else self.guarded | self._numbers_only(allowed)
-        return odd & ~never
+        return odd & ~(self.guarded | self._numbers_only(evidence))
 
     # learning
 

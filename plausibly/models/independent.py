@@ -68,21 +68,19 @@ class Independent(TabularModel):
         )
         return torch.cat([emission_logs(logs, kinds[i]) for logs, i in pairs])
 
-    def _with_evidence(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
-        pairs = zip(self.scores(over), self.per_variable(evidence), strict=True)
+    def _add_weights(self, weights: Tensor, over: Semiring) -> list[Tensor]:
+        pairs = zip(self.scores(over), self.per_variable(weights), strict=True)
         return [table + own for table, own in pairs]
 
-    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        return torch.stack(
-            [over.total(weights, 1) for weights in self._with_evidence(evidence, over)]
-        ).sum(0)
+    def log_mass(self, weights: Tensor, over: Semiring = SUM) -> Tensor:
+        return torch.stack([over.total(logs, 1) for logs in self._add_weights(weights, over)]).sum(
+            0
+        )
 
-    def marginals(self, evidence: Tensor) -> list[Tensor]:
-        own = self._with_evidence(evidence, SUM)
-        totals = [weights.logsumexp(1, keepdim=True) for weights in own]
-        return [weights + (sum(totals) - total) for weights, total in zip(own, totals, strict=True)]
+    def marginals(self, weights: Tensor) -> list[Tensor]:
+        own = self._add_weights(weights, SUM)
+        totals = [logs.logsumexp(1, keepdim=True) for logs in own]
+        return [logs + (sum(totals) - total) for logs, total in zip(own, totals, strict=True)]
 
-    def decide(
-        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        return torch.stack([choose(weights) for weights in self._with_evidence(evidence, over)], 1)
+    def decide(self, weights: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack([choose(logs) for logs in self._add_weights(weights, over)], 1)

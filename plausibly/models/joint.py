@@ -133,34 +133,32 @@ class Joint(TabularModel):
             levels.append(levels[-1].view(-1, k).logsumexp(1))
         return levels[::-1]
 
-    def _split(self, evidence: Tensor) -> list[Tensor]:
-        return list(evidence.split(max(NUMBERS_PER_BATCH // prod(self.schema.codes), 1)))
+    def _split(self, weights: Tensor) -> list[Tensor]:
+        return list(weights.split(max(NUMBERS_PER_BATCH // prod(self.schema.codes), 1)))
 
-    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
+    def log_mass(self, weights: Tensor, over: Semiring = SUM) -> Tensor:
         return torch.cat(
-            [over.total(self._with_evidence(rows, over), 1) for rows in self._split(evidence)]
+            [over.total(self._add_weights(rows, over), 1) for rows in self._split(weights)]
         )
 
-    def marginals(self, evidence: Tensor) -> list[Tensor]:
+    def marginals(self, weights: Tensor) -> list[Tensor]:
         parts = [
-            sum_others(self._with_evidence(rows, SUM), self.schema.codes)
-            for rows in self._split(evidence)
+            sum_others(self._add_weights(rows, SUM), self.schema.codes)
+            for rows in self._split(weights)
         ]
         return [torch.cat(own) for own in zip(*parts, strict=True)]
 
-    def _with_evidence(self, evidence: Tensor, over: Semiring) -> Tensor:
-        """log p(x) + evidence of every event, (batch, events)."""
-        own = self.per_variable(evidence)
+    def _add_weights(self, weights: Tensor, over: Semiring) -> Tensor:
+        """log p(x) + the log weight of every event, (batch, events)."""
+        own = self.per_variable(weights)
         total = own[0]
-        for weights in own[1:]:
-            total = (total[:, :, None] + weights[:, None]).flatten(1)
+        for each in own[1:]:
+            total = (total[:, :, None] + each[:, None]).flatten(1)
         return total + self.scores(over)[0]
 
-    def decide(
-        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+    def decide(self, weights: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
         return self._at(
-            torch.cat([choose(self._with_evidence(rows, over)) for rows in self._split(evidence)])
+            torch.cat([choose(self._add_weights(rows, over)) for rows in self._split(weights)])
         )
 
     def _at(self, places: Tensor) -> Tensor:

@@ -103,12 +103,12 @@ class Markov(TabularModel):
         for i, table in enumerate(tables):
             self.tables.set_table(i, table.repeat(self.rows[i] // len(table), 1))
 
-    def _messages(self, evidence: Tensor, over: Semiring) -> tuple[list[Tensor], list[Tensor]]:
-        """Each table weighed by its own evidence and all later evidence, and log p(evidence from i on | the k before).
+    def _messages(self, weights: Tensor, over: Semiring) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights before each table, its own and all later ones, and log p(evidence from i on | the k before).
 
         Both over the configurations of the k variables before i: (batch, configurations, codes) and (batch, configurations).
         """
-        own = self.per_variable(evidence)
+        own = self.per_variable(weights)
         tables = self.scores(over)
         later = torch.zeros_like(own[-1])
         weighted, messages = [], []
@@ -128,17 +128,17 @@ class Markov(TabularModel):
         """The table of `_messages` for each configuration of the k variables before i."""
         return ahead.repeat(1, self.rows[i] // ahead.shape[1], 1)
 
-    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        return self._messages(evidence, over)[1][0][:, 0]
+    def log_mass(self, weights: Tensor, over: Semiring = SUM) -> Tensor:
+        return self._messages(weights, over)[1][0][:, 0]
 
-    def marginals(self, evidence: Tensor) -> list[Tensor]:
-        weighted, _ = self._messages(evidence, SUM)
+    def marginals(self, weights: Tensor) -> list[Tensor]:
+        weighted, _ = self._messages(weights, SUM)
         found = []
-        before = evidence.new_zeros(
-            len(evidence), 1
+        before = weights.new_zeros(
+            len(weights), 1
         )  # of the configurations of the k variables before
         for i, (table, own) in enumerate(
-            zip(self.scores(SUM), self.per_variable(evidence), strict=True)
+            zip(self.scores(SUM), self.per_variable(weights), strict=True)
         ):
             upto = before[:, :, None] + table
             found.append((upto + self._repeat(weighted[i], i)).logsumexp(1))
@@ -147,12 +147,10 @@ class Markov(TabularModel):
                 before = before.unflatten(1, (self.schema.codes[i - self.k], -1)).logsumexp(1)
         return found
 
-    def decide(
-        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        weighted, _ = self._messages(evidence, over)
-        x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
-        every = torch.arange(len(evidence), device=evidence.device)
+    def decide(self, weights: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        weighted, _ = self._messages(weights, over)
+        x = torch.zeros(len(weights), self.schema.size, dtype=torch.long, device=weights.device)
+        every = torch.arange(len(weights), device=weights.device)
         for i, table in enumerate(self.scores(over)):
             row = self.row(x, i)
             x[:, i] = choose(table[row] + weighted[i][every, row % weighted[i].shape[1]])

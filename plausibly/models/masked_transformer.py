@@ -90,7 +90,7 @@ class MaskedTransformer(OrderlessModel):
     def offset(self) -> Tensor:
         return self.shift
 
-    def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
+    def outcomes(self, numbers: Tensor, flags: Tensor) -> Tensor:
         known = self.embedding.to_tokens(numbers[:, self.read])
-        hidden = self.network(known + (1 - observed)[..., None] * self.unknown)
+        hidden = self.network(known + (1 - flags)[..., None] * self.unknown)
         return self.shift + self.readout.gather(hidden)

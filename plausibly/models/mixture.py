@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled, device_of
+from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import TractableSum, free_log_weights
 from plausibly.families.tabular import nearest_centre
@@ -53,8 +54,8 @@ class Mixture(TractableSum):
     >>> half = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
     >>> for each in model.objective.passes(model):
     ...     each.update(each.sums(half), [half])
-    >>> seen = torch.tensor([[True, False]] * 4)
-    >>> model.log_marginal(half, seen).exp()
+    >>> first = Evidence(half, torch.tensor([[True, False]] * 4))
+    >>> model.log_marginal(first).exp()
     tensor([0.5000, 0.5000, 0.5000, 0.5000], dtype=torch.float64)
     """
 
@@ -112,8 +113,8 @@ class Mixture(TractableSum):
         self.allocate(len(state["logits"]) + 1)
         super().restore(state)
 
-    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
-        return free_log_weights(self.logits).expand(len(x), -1)
+    def log_weights(self, evidence: Evidence) -> Tensor:
+        return free_log_weights(self.logits).expand(len(evidence), -1)
 
     def unroll(self, n: int) -> Unrolled:
         return self.unroll_inside(n, free_log_weights(self.logits).detach().expand(n, -1))

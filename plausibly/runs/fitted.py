@@ -88,7 +88,7 @@ class Fitted(Judged):
         given = given or {}
         place, asked = free_variable(self.format, target, given), question(self.format, given)
         noise = generator_for(device_of(self.model), seed, Stream.QUERIES)
-        found = query(self.model, asked.codes, asked.observed, place, noise, particles)
+        found = query(self.model, asked.evidence(), place, noise, particles)
         return make_answer(
             self.format, place, {str(name): value for name, value in given.items()}, found
         )
@@ -96,7 +96,7 @@ class Fitted(Judged):
     def entropy(self, given: Mapping[str, Any] | None = None) -> float:
         """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
         asked = question(self.format, given or {})
-        return float(entropy(self.model, asked.codes, asked.observed))
+        return float(entropy(self.model, asked.evidence()))
 
     def information(self, a: str, b: str, given: Mapping[str, Any] | None = None) -> float:
         """The mutual information of two columns in nats, given others."""
@@ -105,7 +105,7 @@ class Fitted(Judged):
         if places[0] == places[1]:
             raise UserError(f"{a!r} tells all about itself; name two columns")
         asked = question(self.format, given)
-        return float(information(self.model, asked.codes, asked.observed, *places))
+        return float(information(self.model, asked.evidence(), *places))
 
     def impute(self, data: Any, seed: int = 0) -> Any:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""

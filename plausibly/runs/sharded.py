@@ -162,12 +162,13 @@ class Sharded:
     ) -> tuple[Events, EffectiveSampleSize | None]:
         """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
         noise = generator_for(device_of(self.model), seed, Stream.FILLED_HOLES, shard=shard)
-        codes, told = impute(self.model, asked.codes, asked.observed, noise, holes)
+        evidence = asked.evidence(self.model.schema.code_mask(holes))
+        codes, told = impute(self.model, evidence, noise)
         generator = np.random.default_rng((seed, 2, shard))
         return self.format.fill(asked, codes, generator, shard * self.shard_rows), told
 
     def complete_events(self, data: Any, holes: bool = False) -> Events:
         """The same as events, in which the cells of a text file are spelled as they are."""
         events = self._require_questions(data)
-        codes = complete(self.model, events.codes, events.observed, holes)
+        codes = complete(self.model, events.evidence(), holes)
         return self.format.fill(events, codes, LikeliestGenerator())

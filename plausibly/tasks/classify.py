@@ -23,6 +23,7 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.batches import batches
+from plausibly.events.evidence import Evidence
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcome import Single
 from plausibly.system.randomness import Stream, generator_for
@@ -46,30 +47,23 @@ classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labe
 @classify.rule(AnyOrderModel, "approximate")
 @torch.no_grad()
 def classify_by_conditionals(
-    model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int
+    model: AnyOrderModel, evidence: Evidence, target: int
 ) -> LabelLogProbs:
     """p(label | the observed others); what is not observed is summed out."""
-    seen, parts = observed.clone(), []
-    seen.flatten(1)[:, target] = False
-    for x, known in zip(batches(codes, 512), seen.split(512), strict=True):
-        x, known = x.to(device_of(model)), known.to(device_of(model))
-        parts.append(
-            code_log_probs(
-                model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x
-            )
-        )
+    parts, labels = [], model.schema.codes[target]
+    for part in evidence.without(target).batches(512, device_of(model)):
+        outcome = model.predict_given(part).one(target)
+        parts.append(code_log_probs(outcome, len(part), labels, part.x))
     return LabelLogProbs(torch.cat(parts).log_softmax(1))
 
 
 @classify.rule(DensityModel, "exact")
 @torch.no_grad()
-def classify_by_densities(
-    model: DensityModel, codes: Tensor, observed: Tensor, target: int
-) -> LabelLogProbs:
+def classify_by_densities(model: DensityModel, evidence: Evidence, target: int) -> LabelLogProbs:
     """p(label | all others), which must all be known."""
     parts, labels = [], model.schema.codes[target]
-    for x in batches(codes):
-        x = x.to(device_of(model))
+    for x in batches(evidence.x):
+        x = x.to(device_of(model)).clone()  # each label is put into it
         if isinstance(model, AutoregressiveModel) and model.order[-1] == target:
             parts.append(code_log_probs(model.predict(x).one(target), len(x), labels, x))
             continue
@@ -83,17 +77,14 @@ def classify_by_densities(
 
 @classify.rule(Variational, "estimate")
 @torch.no_grad()
-def classify_by_latents(
-    model: Variational, codes: Tensor, observed: Tensor, target: int
-) -> LabelLogProbs:
+def classify_by_latents(model: Variational, evidence: Evidence, target: int) -> LabelLogProbs:
     """p(label | the observed others); what is not observed is averaged out."""
-    seen, labels, device = observed.clone(), model.schema.codes[target], device_of(model)
-    seen.flatten(1)[:, target] = False
+    asked, labels, device = evidence.without(target), model.schema.codes[target], device_of(model)
     draws = DRAWS_PER_ROW * (
         labels if target in model.context else 1
     )  # there each label has draws of its own
-    found = query(model, codes, seen, target, generator_for(device, Stream.CLASSIFICATIONS), draws)
-    logs = code_log_probs(found.outcome, len(codes), labels, codes[:0].to(device))
+    found = query(model, asked, target, generator_for(device, Stream.CLASSIFICATIONS), draws)
+    logs = code_log_probs(found.outcome, len(asked), labels, asked.x[:0].to(device))
     return LabelLogProbs(logs.log_softmax(1), found.effective)
 
 

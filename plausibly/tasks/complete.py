@@ -10,12 +10,14 @@ and what it hides is among what is unknown.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
+from plausibly.events.evidence import Evidence
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.outcome import Single
 from plausibly.system.randomness import Stream, generator_for
@@ -30,32 +32,29 @@ ROWS_PER_BATCH, MAX_SWEEPS = 512, 50
 
 @complete.rule(DecomposableModel, "exact")
 @torch.no_grad()
-def complete_exactly(
-    model: DecomposableModel, codes: Tensor, observed: Tensor, holes: bool = False
-) -> Tensor:
+def complete_exactly(model: DecomposableModel, evidence: Evidence, holes: bool = False) -> Tensor:
     """Events (rows, *shape) in float32; the observed cells as they are. With `holes` a cell may be completed with one."""
-    device, weights = device_of(model), model.schema.likeliest_inside(holes)
-    parts = []
-    told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
-    for x, seen in zip(codes.split(ROWS_PER_BATCH), told.split(ROWS_PER_BATCH), strict=True):
-        parts.append(model.complete(x.to(device).float(), seen.to(device), weights).cpu())
-    return torch.where(observed, codes.float(), torch.cat(parts))
+    weights = model.schema.likeliest_inside(holes)
+    parts = without_unseen(model, evidence).batches(ROWS_PER_BATCH, device_of(model))
+    whole = torch.cat([model.complete(part, weights).cpu() for part in parts])
+    return evidence.to(whole.device).fill(whole)
 
 
 @complete.rule(TractableModel, "approximate")
 @torch.no_grad()
-def complete_by_ascent(
-    model: TractableModel, codes: Tensor, observed: Tensor, holes: bool = False
-) -> Tensor:
+def complete_by_ascent(model: TractableModel, evidence: Evidence, holes: bool = False) -> Tensor:
     """As above, the best that was found."""
-    device, parts = device_of(model), []
+    device = device_of(model)
     search = CompletionAscent(model, model.schema.likeliest_inside(holes).to(device))
-    told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
-    for x, seen in zip(
-        codes.split(ROWS_PER_BATCH // 8), told.split(ROWS_PER_BATCH // 8), strict=True
-    ):
-        parts.append(search(x.to(device).float(), seen.to(device)).cpu())
-    return torch.where(observed, codes.float(), torch.cat(parts))
+    parts = without_unseen(model, evidence).batches(ROWS_PER_BATCH // 8, device)
+    whole = torch.cat([search(part).cpu() for part in parts])
+    return evidence.to(whole.device).fill(whole)
+
+
+def without_unseen(model: TractableModel, evidence: Evidence) -> Evidence:
+    """The same, in which no cell never seen counts as observed."""
+    unseen = model.schema.is_unseen(evidence.x.float()).view(evidence.observed.shape)
+    return replace(evidence, observed=evidence.observed & ~unseen)
 
 
 class CompletionAscent:
@@ -65,47 +64,43 @@ class CompletionAscent:
         self.model, self.weights = model, weights
         self.starts = torch.tensor([0, *model.schema.codes]).cumsum(0)[:-1]
 
-    def __call__(self, x: Tensor, observed: Tensor) -> Tensor:
+    def __call__(self, evidence: Evidence) -> Tensor:
         """The best of all climbs, (batch, *shape)."""
-        generator = generator_for(x.device, Stream.COMPLETIONS)
-        suggested = self.model.propose_completions(x, observed, self.weights, generator)
-        ends = self.climb(
-            torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1))
-        )
-        best = (
-            self.height(ends, observed.repeat(len(suggested), *[1] * (x.ndim - 1)))
-            .view(-1, len(x))
-            .argmax(0)
-        )
-        return ends.unflatten(0, (-1, len(x)))[best, torch.arange(len(x), device=x.device)]
+        rows, generator = len(evidence), generator_for(evidence.x.device, Stream.COMPLETIONS)
+        suggested = self.model.propose_completions(evidence, self.weights, generator)
+        starts = evidence.repeat(len(suggested)).with_events(torch.cat(suggested))
+        ends = self.climb(starts)
+        best = self.height(ends).view(-1, rows).argmax(0)
+        return ends.x.unflatten(0, (-1, rows))[best, torch.arange(rows, device=best.device)]
 
-    def height(self, x: Tensor, observed: Tensor) -> Tensor:
-        places = self.model.schema.event_codes(x.cpu()) + self.starts
-        own = self.weights[places.to(x.device)]
-        return self.model.log_prob(x).double() + own.masked_fill(observed.flatten(1), 0.0).sum(1)
+    def height(self, whole: Evidence) -> Tensor:
+        """log p of whole events, and the weights of what is not observed of them, (batch,)."""
+        places = self.model.schema.event_codes(whole.x.cpu()) + self.starts
+        own = self.weights[places.to(whole.x.device)]
+        free = own.masked_fill(whole.observed.flatten(1), 0.0)
+        return self.model.log_prob(whole.x).double() + free.sum(1)
 
-    def climb(self, x: Tensor, observed: Tensor) -> Tensor:
-        height = self.height(x, observed)
+    def climb(self, whole: Evidence) -> Evidence:
+        """Whole events as high as single moves lead."""
+        height = self.height(whole)
         for _ in range(MAX_SWEEPS):
             before = height
-            for i in (~observed).flatten(1).any(0).nonzero()[:, 0].tolist():
-                x, height = self.step(x, observed, i, height)
+            for i in (~whole.observed).flatten(1).any(0).nonzero()[:, 0].tolist():
+                whole, height = self.step(whole, i, height)
             if not (height > before).any():
                 break
-        return x
+        return whole
 
-    def step(self, x: Tensor, observed: Tensor, i: int, height: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, whole: Evidence, i: int, height: Tensor) -> tuple[Evidence, Tensor]:
         """Moves variable `i` to its best value given all others, where that is better."""
-        rest, moved = torch.ones_like(observed), x.clone()
-        rest.flatten(1)[:, i] = False
+        others = Evidence.whole(whole.x).without(i)
         own = self.weights[self.starts[i] : self.starts[i] + self.model.schema.codes[i]]
-        moved.flatten(1)[:, i] = most_probable(self.model.predict_given(x, rest).one(i), own).to(
-            x.dtype
-        )
-        moved = torch.where(observed, x, moved)
-        higher = self.height(moved, observed)
+        best = most_probable(self.model.predict_given(others).one(i), own)
+        moved = whole.with_events(whole.fill(others.with_known(i, best).x))
+        higher = self.height(moved)
         better = higher > height
-        return torch.where(better.view(-1, *[1] * (x.ndim - 1)), moved, x), torch.where(
+        wide = better.view(-1, *[1] * (whole.x.ndim - 1))
+        return whole.with_events(torch.where(wide, moved.x, whole.x)), torch.where(
             better, higher, height
         )
 

@@ -15,6 +15,7 @@ from plausibly.coding import reals
 from plausibly.coding.stack import Stack, StackReader, StackWriter
 from plausibly.coding.streams import CELLS, GRAIN, Coder, Symbols
 from plausibly.errors import Unsupported
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Kind
 from plausibly.families.mixtures import (
     AutoregressiveMixture,
@@ -226,7 +227,7 @@ def code_picks(
             0, *model.schema.shape
         ), None
     events = torch.zeros(rows, *model.schema.shape)
-    law = model.log_weights(events, torch.zeros_like(events, dtype=torch.bool), None)
+    law = model.log_weights(Evidence.nothing(events))
     found = ComponentPicks(coder.finite(law.numpy(), None if picks is None else picks.which), [])
     inner, own = model.inside(events).clone(), None if x is None else model.inside(x)
     for k, member in enumerate(model.each()):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, DensityModel, TractableModel, device_of
 from plausibly.events.batches import batches
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.tasks import Task
@@ -34,13 +35,10 @@ def from_conditionals(model: AnyOrderModel, codes: Tensor) -> Tensor:
     """log p(x_i | rest) in nats, (rows, variables) float64."""
     parts = []
     for x in batches(codes, 512):
-        x, columns = x.to(device_of(model)), []
-        for i in range(model.schema.size):
-            observed = torch.ones_like(x, dtype=torch.bool)
-            observed.flatten(1)[:, i] = False
-            columns.append(
-                model.predict_given(x, observed).one(i).log_prob(x.flatten(1)[:, i]).double().cpu()
-            )
+        whole, columns = Evidence.whole(x.to(device_of(model))), []
+        for i, own in enumerate(whole.x.flatten(1).unbind(1)):
+            outcome = model.predict_given(whole.without(i)).one(i)
+            columns.append(outcome.log_prob(own).double().cpu())
         parts.append(torch.stack(columns, 1))
     return torch.cat(parts)
 

@@ -3,7 +3,7 @@
 Exact for tractable models; of a model of all orders one cell after the other, approximate, since its conditionals need not
 belong to one joint distribution; for a fixed order exact where the observed variables come first in it and a filled cell may
 be anything, otherwise by weighted particles (sampling-importance-resampling), an estimate. With latents so too: weighted
-draws of these. What a filled cell may be is an argument: by default no hole and nothing never seen.
+draws of these. What a filled cell may be is what the evidence allows.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from plausibly.capabilities import (
     device_of,
     drive_unrolled,
 )
+from plausibly.events.evidence import Evidence
 from plausibly.families.particles import LookaheadTree, Particles, rows_per_batch_of
 from plausibly.families.proposals import (
     EffectiveSampleSize,
-    Evidence,
+    LatentQuery,
     effective_size,
     events_per_decoding,
 )
@@ -49,91 +50,66 @@ class ImputedEvents(NamedTuple):
 @impute.rule(TractableModel, "exact")
 @torch.no_grad()
 def impute_exactly(
-    model: TractableModel,
-    codes: Tensor,
-    observed: Tensor,
-    generator: torch.Generator,
-    holes: bool = False,
-    particles: int = 64,
+    model: TractableModel, evidence: Evidence, generator: torch.Generator, particles: int = 64
 ) -> ImputedEvents:
-    """With `holes` a drawn cell may be one."""
-    device, parts, allowed = device_of(model), [], model.schema.code_mask(holes)
-    for x, seen in zip(codes.split(512), observed.split(512), strict=True):
-        drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, allowed)
-        parts.append(drawn.cpu())
-    return ImputedEvents(torch.cat(parts))
+    """Some rows at a time."""
+    parts = evidence.batches(512, device_of(model))
+    return ImputedEvents(torch.cat([model.sample_given(part, generator).cpu() for part in parts]))
 
 
 @impute.rule(AnyOrderModel, "approximate")
 @torch.no_grad()
 def impute_one_by_one(
-    model: AnyOrderModel,
-    codes: Tensor,
-    observed: Tensor,
-    generator: torch.Generator,
-    holes: bool = False,
-    particles: int = 64,
+    model: AnyOrderModel, evidence: Evidence, generator: torch.Generator, particles: int = 64
 ) -> ImputedEvents:
     """In the model's order, each unobserved cell given the observed ones and those that are drawn by then."""
-    filled, device = codes.float().clone(), device_of(model)
-    allowed = model.schema.code_mask(holes).to(device).split(list(model.schema.codes))
-    for part in torch.arange(len(codes)).split(512):
-        x, seen = filled[part].to(device), observed[part].to(device).clone()
+    filled = []
+    for part in evidence.batches(512, device_of(model)):
+        allowed = part.allowed_codes(model.schema.codes)
         for i in model.order:
-            rows = (~seen.flatten(1)[:, i]).nonzero()[:, 0]
+            rows = (~part.observed.flatten(1)[:, i]).nonzero()[:, 0]
             if len(rows):
-                outcome, _ = model.predict_given(x[rows], seen[rows]).one(i).truncate(allowed[i])
-                x.flatten(1)[rows, i] = outcome.sample(generator)
-                seen.flatten(1)[rows, i] = True
-        filled[part] = x.cpu()
-    return ImputedEvents(filled)
+                outcome, _ = model.predict_given(part[rows]).one(i).truncate(allowed[i])
+                values = part.x.flatten(1)[:, i].index_put((rows,), outcome.sample(generator))
+                part = part.with_known(i, values)
+        filled.append(part.x.cpu())
+    return ImputedEvents(torch.cat(filled))
 
 
 @impute.rule(AutoregressiveModel, "estimate")
 @torch.no_grad()
 def impute_in_order(
-    model: AutoregressiveModel,
-    codes: Tensor,
-    observed: Tensor,
-    generator: torch.Generator,
-    holes: bool = False,
-    particles: int = 64,
+    model: AutoregressiveModel, evidence: Evidence, generator: torch.Generator, particles: int = 64
 ) -> ImputedEvents:
     """One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones.
 
     Rows in which too few particles tell something are filled anew with more.
     """
-    filled, allowed = codes.float().clone(), model.schema.code_mask(holes)
-    barred = [not part.all() for part in allowed.split(list(model.schema.codes))]
-    prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
+    filled, free = evidence.x.float().clone(), ~evidence.observed.flatten(1)
+    barred = [not own.all() for own in evidence.allowed_codes(model.schema.codes)]
+    prefix = is_prefix(model, evidence) & ~(free & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
     for part in first.split(rows_per_batch_of(model.schema.size, 1)):
-        following = ImputingChooser(codes[part].float(), observed[part], generator)
+        following = ImputingChooser(evidence[part], generator)
         filled[part] = drive_unrolled(model.unroll(len(part)), following).cpu()
     if not len(rest):
         return ImputedEvents(filled)
-    found = fill_by_particles(model, codes[rest], observed[rest], generator, allowed, particles)
+    found = fill_by_particles(model, evidence[rest], generator, particles)
     filled[rest] = found.codes
     return ImputedEvents(filled, found.effective)
 
 
 def fill_by_particles(
-    model: AutoregressiveModel,
-    codes: Tensor,
-    observed: Tensor,
-    generator: torch.Generator,
-    allowed: Tensor,
-    particles: int,
+    model: AutoregressiveModel, evidence: Evidence, generator: torch.Generator, particles: int
 ) -> ImputedEvents:
     """Rows filled by one of their particles, anew by one of more where too few tell something."""
-    filled, sizes = codes.float().clone(), torch.zeros(len(codes), dtype=torch.float64)
+    filled, sizes = evidence.x.float().clone(), torch.zeros(len(evidence), dtype=torch.float64)
     tree, many = LookaheadTree(model, generator), particles
     for many in (particles, MORE * particles):
         few = (sizes < ENOUGH).nonzero()[:, 0]
         for part in few.split(rows_per_batch_of(model.schema.size, many)):
-            cloud = Particles(
-                model, tree, codes[part], observed[part], allowed, many, generator
-            ).draw_to(model.schema.size - 1)
+            particle = Particles(model, tree, evidence[part], many, generator)
+            cloud = particle.draw_to(model.schema.size - 1)
             filled[part] = cloud.resample(1, generator).view(len(part), *model.schema.shape).cpu()
             sizes[part] = cloud.effective.cpu()
         if not (sizes < ENOUGH).any():
@@ -142,37 +118,31 @@ def fill_by_particles(
 
 
 class ImputingChooser:
-    """Takes what is known of events, (rows, *shape), and draws the rest, each given those before it."""
+    """Takes what is known of events and draws the rest, each given those before it."""
 
-    def __init__(self, x: Tensor, observed: Tensor, generator: torch.Generator) -> None:
-        device, self.generator = generator.device, generator
-        self.x, self.observed = x.flatten(1).to(device), observed.flatten(1).to(device)
+    def __init__(self, evidence: Evidence, generator: torch.Generator) -> None:
+        self.known, self.generator = evidence.flatten().to(generator.device), generator
 
     def __call__(self, i: int, outcome: Single) -> Tensor:
-        return torch.where(self.observed[:, i], self.x[:, i], outcome.sample(self.generator))
+        own = self.known.observed[:, i], self.known.x[:, i]
+        return torch.where(*own, outcome.sample(self.generator))
 
 
 @impute.rule(Variational, "estimate")
 @torch.no_grad()
 def impute_by_latents(
-    model: Variational,
-    codes: Tensor,
-    observed: Tensor,
-    generator: torch.Generator,
-    holes: bool = False,
-    particles: int = 256,
+    model: Variational, evidence: Evidence, generator: torch.Generator, particles: int = 256
 ) -> ImputedEvents:
     """One draw is enough, and exact, where nothing is known that tells of the latents."""
-    filled, device = codes.float().clone(), device_of(model)
-    allowed = model.schema.code_mask(holes)
-    telling = Evidence(model, codes, observed, allowed).telling
-    unknown = (~observed.flatten(1)).any(1)
+    filled, device = evidence.x.float().clone(), device_of(model)
+    telling = LatentQuery(model, evidence).telling
+    unknown = (~evidence.observed.flatten(1)).any(1)
     sizes, many = list[Tensor](), 0
     for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
         for part in split_true(rows, max(1, events_per_decoding(model) // wanted)):
-            evidence = Evidence(model, codes[part].to(device), observed[part].to(device), allowed)
-            draws = evidence.draws(wanted, generator)
-            filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
+            asked = LatentQuery(model, evidence[part].to(device))
+            draws = asked.draws(wanted, generator)
+            filled[part] = asked.fill(*draws.one(generator), generator).cpu()
             if telling[part[0]]:
                 sizes.append(effective_size(draws.log_weights).cpu())
                 many = draws.log_weights.shape[1]
@@ -184,7 +154,7 @@ def split_true(rows: Tensor, most: int) -> Sequence[Tensor]:
     return rows.nonzero()[:, 0].split(most) if rows.any() else ()
 
 
-def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:
+def is_prefix(model: AutoregressiveModel, evidence: Evidence) -> Tensor:
     """True where the observed variables of a row come before all others in the model's order, (rows,)."""
-    seen = observed.flatten(1)[:, list(model.order)]
+    seen = evidence.observed.flatten(1)[:, list(model.order)]
     return ~(seen[:, 1:] & ~seen[:, :-1]).any(1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
@@ -35,16 +36,15 @@ ROWS_PER_BATCH = 512
 
 @entropy.rule(DecomposableModel, "exact")
 @torch.no_grad()
-def entropy_of_unobserved(model: DecomposableModel, codes: Tensor, observed: Tensor) -> Tensor:
+def entropy_of_unobserved(model: DecomposableModel, evidence: Evidence) -> Tensor:
     """H of the values of all unobserved cells together given the observed ones, (rows,) float64."""
-    device, parts = device_of(model), []
-    for x, seen in zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True):
-        x, seen = x.to(device).float(), seen.to(device)
-        nats = model.entropy_given(x, seen).double()
-        outcome, free = model.predict_given(x, seen), ~seen.flatten(1)
+    parts = []
+    for part in evidence.batches(ROWS_PER_BATCH, device_of(model)):
+        nats = model.entropy_given(part).double()
+        outcome, free = model.predict_given(part), ~part.observed.flatten(1)
         for i, kind in enumerate(model.schema.kinds):
             if free[:, i].any():
-                nats = nats + (entropy_within(outcome.one(i), kind, x) * free[:, i])
+                nats = nats + (entropy_within(outcome.one(i), kind, part.x) * free[:, i])
         parts.append(nats.cpu())
     return torch.cat(parts)
 
@@ -83,32 +83,25 @@ def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
 
 @information.rule(TractableModel, "exact")
 @torch.no_grad()
-def information_between(
-    model: TractableModel, codes: Tensor, observed: Tensor, a: int, b: int
-) -> float:
+def information_between(model: TractableModel, evidence: Evidence, a: int, b: int) -> float:
     """I(a; b | observed) in nats, for one row, (1, *shape); `a` and `b` are unobserved variables.
 
     Real variables by quadrature.
     """
     device, kinds = device_of(model), model.schema.kinds
-    x, seen = codes[:1].to(device).float(), observed[:1].to(device)
-    outcome = model.predict_given(x, seen)
+    row = evidence[:1].to(device)
+    outcome = model.predict_given(row)
     points, weights = (side[:, 0] for side in quadrature(kinds[a], outcome.one(a), 1))
     logs = [outcome.one(a).log_prob(point[None].to(device)) for point in points]
     shares = weights * torch.stack(logs)[:, 0].double().cpu().exp()
     told = shares > 1e-15
-    given = entropy_after(model, x, seen, a, points[told].to(device), b)
+    given = entropy_after(model, row, a, points[told].to(device), b)
     total = float(entropy_of(outcome.one(b), kinds[b], 1)) - float(shares[told] @ given)
     return max(total, 0.0)  # rounding
 
 
-def entropy_after(
-    model: TractableModel, x: Tensor, seen: Tensor, a: int, values: Tensor, b: int
-) -> Tensor:
+def entropy_after(model: TractableModel, row: Evidence, a: int, values: Tensor, b: int) -> Tensor:
     """H(b | a, observed) of one row at each value of `a`, (values,) float64."""
-    many, known = (side.repeat(len(values), *[1] * (x.ndim - 1)) for side in (x, seen))
-    many.flatten(1)[:, a] = values
-    known.flatten(1)[:, a] = True
-    pairs = zip(many.split(ROWS_PER_BATCH), known.split(ROWS_PER_BATCH), strict=True)
-    kind = model.schema.kinds[b]
-    return torch.cat([entropy_of(model.predict_given(y, s).one(b), kind, len(y)) for y, s in pairs])
+    known, kind = row.expand(len(values)).with_known(a, values), model.schema.kinds[b]
+    parts = known.batches(ROWS_PER_BATCH, values.device)
+    return torch.cat([entropy_of(model.predict_given(y).one(b), kind, len(y)) for y in parts])

@@ -33,15 +33,16 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.batches import batches
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Real
 from plausibly.families.particles import LookaheadTree, ParticleCloud, Particles, rows_per_batch_of
 from plausibly.families.proposals import (
     EffectiveSampleSize,
-    Evidence,
+    LatentQuery,
     WeightedLatents,
     effective_size,
     events_per_decoding,
-    evidence_pieces,
+    split_alike,
 )
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import MixtureDensity
@@ -76,16 +77,13 @@ class QueryOutcome(NamedTuple):
 @torch.no_grad()
 def query_exactly(
     model: AnyOrderModel,
-    codes: Tensor,
-    observed: Tensor,
+    evidence: Evidence,
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
 ) -> QueryOutcome:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
-    device = device_of(model)
-    parts = zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True)
-    given = (model.predict_given(x.to(device).float(), seen.to(device)) for x, seen in parts)
+    given = map(model.predict_given, evidence.batches(ROWS_PER_BATCH, device_of(model)))
     return QueryOutcome(concat_outcomes([outcome.one(target) for outcome in given]), "exact")
 
 
@@ -93,68 +91,60 @@ def query_exactly(
 @torch.no_grad()
 def query_at_once(
     model: AnyOrderModel,
-    codes: Tensor,
-    observed: Tensor,
+    evidence: Evidence,
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
 ) -> QueryOutcome:
     """As above, by what the model says of the target given the observed ones, whose other questions need not agree."""
-    return query_exactly(model, codes, observed, target, generator)._replace(word="approximate")
+    return query_exactly(model, evidence, target, generator)._replace(word="approximate")
 
 
 @query.rule(AutoregressiveModel, "estimate")
 @torch.no_grad()
 def query_in_order(
     model: AutoregressiveModel,
-    codes: Tensor,
-    observed: Tensor,
+    evidence: Evidence,
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
 ) -> QueryOutcome:
     """As above; each row with `particles` particles where it needs any."""
-    known, real = with_target(observed, target), isinstance(model.schema.kinds[target], Real)
+    known = evidence.with_allowed(None).with_known(target, evidence.flatten().x[:, target])
+    real = isinstance(model.schema.kinds[target], Real)
     many = gap_combinations(model, known)
     if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
         asked = GapQuery(model, target, generator, many)
-        exact = [asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]
+        exact = [asked.sum_gaps(part) for part in asked.parts(known)]
         return QueryOutcome(concat_outcomes(exact), "exact")
     asked, tree = GapQuery(model, target, generator, particles), LookaheadTree(model, generator)
-    weighed = [asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)]
+    weighed = [asked.weigh_gaps(tree, part) for part in asked.parts(known)]
     outcomes, told = zip(*weighed, strict=True)
     draws = particles * (1 if real else model.schema.codes[target])
     effective = EffectiveSampleSize(torch.cat(told).cpu(), draws)
     return QueryOutcome(concat_outcomes(outcomes), "estimate", effective)
 
 
-def with_target(observed: Tensor, target: int) -> Tensor:
-    known = observed.clone()
-    known.flatten(1)[:, target] = True
-    return known
-
-
-def last_known(model: AutoregressiveModel, known: Tensor) -> int:
+def last_known(model: AutoregressiveModel, evidence: Evidence) -> int:
     """The last place in the order at which any row has a known cell."""
-    return max(
-        known.flatten(1).any(0).cpu()[list(model.order)].nonzero().flatten().tolist(), default=-1
-    )
+    known = evidence.observed.flatten(1).any(0).cpu()
+    return max(known[list(model.order)].nonzero().flatten().tolist(), default=-1)
 
 
-def gap_variables(model: AutoregressiveModel, known: Tensor) -> list[int]:
+def gap_variables(model: AutoregressiveModel, evidence: Evidence) -> list[int]:
     """Variables before the last known one in the order that are not known in every row."""
-    return [
-        i for i in model.order[: last_known(model, known) + 1] if not known.flatten(1)[:, i].all()
-    ]
+    known = evidence.observed.flatten(1).all(0)
+    return [i for i in model.order[: last_known(model, evidence) + 1] if not known[i]]
 
 
-def gap_combinations(model: AutoregressiveModel, known: Tensor) -> int:
+def gap_combinations(model: AutoregressiveModel, evidence: Evidence) -> int:
     """The number of values that all gaps have together.
 
     It is more than can be weighed where one is real or a gap in some rows only.
     """
-    missing, schema = gap_variables(model, known), model.schema
-    odd = any(isinstance(schema.kinds[i], Real) or known.flatten(1)[:, i].any() for i in missing)
+    missing, schema = gap_variables(model, evidence), model.schema
+    known = evidence.observed.flatten(1).any(0)
+    odd = any(isinstance(schema.kinds[i], Real) or known[i] for i in missing)
     return MAX_GAP_VALUES + 1 if odd else prod(schema.codes[i] for i in missing)
 
 
@@ -167,23 +157,22 @@ class GapQuery:
     generator: torch.Generator
     many: int
 
-    def parts(self, codes: Tensor, known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
+    def parts(self, known: Evidence) -> Iterator[Evidence]:
+        """Rows, (rows, variables), of which the target is known too: not too many to be weighed in one go."""
         places = PLACES_PER_TARGET if isinstance(self.model.schema.kinds[self.target], Real) else 1
-        device = device_of(self.model)
         some = rows_per_batch_of(self.model.schema.size, self.many * places)
-        for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
-            yield x.float().to(device), seen.to(device)
+        return known.flatten().batches(some, device_of(self.model))
 
-    def sum_gaps(self, x: Tensor, known: Tensor) -> Single:
+    def sum_gaps(self, known: Evidence) -> Single:
         """The target's outcome, summed over every value of the gaps, of which there are `many`."""
         missing = gap_variables(self.model, known)
-        several = x.repeat_interleave(self.many, 0)
+        several = known.x.repeat_interleave(self.many, 0)
         if missing:
             values = torch.cartesian_prod(
                 *(torch.arange(float(self.model.schema.codes[i])) for i in missing)
             )
-            several[:, missing] = values.view(self.many, -1).to(x.device).repeat(len(x), 1)
+            values = values.view(self.many, -1).to(several.device)
+            several[:, missing] = values.repeat(len(known), 1)
         return self.target_outcome(
             several.unflatten(0, (-1, self.many)), last_known(self.model, known)
         )
@@ -227,30 +216,26 @@ class GapQuery:
     def _as_events(self, flat: Tensor) -> Tensor:
         return flat.view(-1, *self.model.schema.shape)
 
-    def weigh_gaps(self, tree: LookaheadTree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
+    def weigh_gaps(self, tree: LookaheadTree, known: Evidence) -> tuple[Single, Tensor]:
         """The target's outcome by particles for the gaps; and how many of them tell something, (rows,)."""
         if isinstance(self.model.schema.kinds[self.target], Real):
-            return self._numbers(tree, x, known)
+            return self._numbers(tree, known)
         logs, sizes, noise = [], [], self.generator.get_state()
         for code in range(self.model.schema.codes[self.target]):
             self.generator.set_state(noise)
-            asked = x.clone()
-            asked[:, self.target] = code
-            cloud = self._cloud(tree, asked, known, last_known(self.model, known))
+            asked = known.with_known(self.target, code)
+            cloud = self._cloud(tree, asked, last_known(self.model, known))
             logs.append(cloud.log_evidence)
             sizes.append(cloud.effective)
         p = torch.stack(logs, 1).log_softmax(1)
         return Categorical(p), 1 / (p.exp().square() / torch.stack(sizes, 1)).sum(1)
 
-    def _cloud(self, tree: LookaheadTree, x: Tensor, known: Tensor, last: int) -> ParticleCloud:
-        anything = torch.ones(sum(self.model.schema.codes), dtype=torch.bool)
-        cloud = Particles(self.model, tree, x, known, anything, self.many, self.generator)
-        return cloud.draw_to(last)
+    def _cloud(self, tree: LookaheadTree, asked: Evidence, last: int) -> ParticleCloud:
+        return Particles(self.model, tree, asked, self.many, self.generator).draw_to(last)
 
-    def _numbers(self, tree: LookaheadTree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
-        last, observed = last_known(self.model, known), known.clone()
-        observed[:, self.target] = False
-        cloud, few = self._cloud(tree, x, observed, last), min(self.many, MAX_REAL_GAP_VALUES)
+    def _numbers(self, tree: LookaheadTree, known: Evidence) -> tuple[Single, Tensor]:
+        last, few = last_known(self.model, known), min(self.many, MAX_REAL_GAP_VALUES)
+        cloud = self._cloud(tree, known.without(self.target), last)
         picked = cloud.resample(few, self.generator)
         return self.target_outcome(
             picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)
@@ -273,8 +258,7 @@ def narrow_density(kind: Real, logs: Tensor, values: Tensor) -> MixtureDensity:
 @torch.no_grad()
 def query_by_latents(
     model: Variational,
-    codes: Tensor,
-    observed: Tensor,
+    evidence: Evidence,
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
@@ -286,9 +270,9 @@ def query_by_latents(
             query_real_context if isinstance(model.schema.kinds[target], Real) else query_context
         )
     seed, rows, found = draw_seed(generator), list[Tensor](), list[WeightedOutcome]()
-    for index, evidence in evidence_pieces(model, codes, observed, particles):
+    for index, asked in split_alike(model, evidence.with_allowed(None), particles):
         rows.append(index)
-        found.append(answer(evidence, target, particles, generators_for(evidence.row_keys, seed)))
+        found.append(answer(asked, target, particles, generators_for(asked.row_keys, seed)))
     places = torch.cat(rows).argsort()
     log_weights = torch.cat([weights for _, weights in found])[places]
     told = EffectiveSampleSize(effective_size(log_weights).cpu(), log_weights.shape[1])
@@ -307,11 +291,11 @@ WeightedOutcome = tuple[
 
 
 def mean_over_draws(
-    evidence: Evidence, target: int, many: int, generator: torch.Generator
+    asked: LatentQuery, target: int, many: int, generator: torch.Generator
 ) -> WeightedOutcome:
     """The mean of p(target | z) over draws, by their weights."""
-    draws = evidence.draws(many, generator)
-    each, weights = outcome_of(evidence.model, draws, target), draws.log_weights
+    draws = asked.draws(many, generator)
+    each, weights = outcome_of(asked.model, draws, target), draws.log_weights
     places = torch.arange(weights.numel(), device=weights.device).view(weights.shape)
     return mix_outcomes(
         [each.rows(column) for column in places.unbind(1)], weights.log_softmax(1)
@@ -328,28 +312,24 @@ def outcome_of(model: Variational, draws: WeightedLatents, target: int) -> Singl
 
 
 def query_context(
-    evidence: Evidence, target: int, many: int, generator: torch.Generator
+    asked: LatentQuery, target: int, many: int, generator: torch.Generator
 ) -> WeightedOutcome:
     """The target's outcome by log p(observed with target = k) for each code k, with the same noise."""
-    codes = evidence.model.schema.codes[target]
+    codes = asked.model.schema.codes[target]
     weights, noise = list[Tensor](), generator.get_state()
-    known = with_target(evidence.observed, target)
     for code in range(codes):
         generator.set_state(noise)
-        x = evidence.x.clone()
-        x[:, target] = code
-        weights.append(
-            Evidence(evidence.model, x, known).draws(ceil(many / codes), generator).log_weights
-        )
+        known = LatentQuery(asked.model, asked.evidence.with_known(target, code))
+        weights.append(known.draws(ceil(many / codes), generator).log_weights)
     logs = torch.stack([each.logsumexp(1) for each in weights], 1)
     return Categorical(logs.log_softmax(1)), torch.cat(weights, 1)
 
 
 def query_real_context(
-    evidence: Evidence, target: int, many: int, generator: torch.Generator
+    asked: LatentQuery, target: int, many: int, generator: torch.Generator
 ) -> WeightedOutcome:
     """The target's own draws from p(context), by their weights."""
-    draws, kind = evidence.draws(many, generator), evidence.model.schema.kinds[target]
+    draws, kind = asked.draws(many, generator), asked.model.schema.kinds[target]
     assert isinstance(kind, Real) and draws.given is not None
-    values = draws.given[..., evidence.context.index(target)]
+    values = draws.given[..., asked.context.index(target)]
     return narrow_density(kind, draws.log_weights.log_softmax(1), values), draws.log_weights

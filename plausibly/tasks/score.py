@@ -17,7 +17,8 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.batches import batches
-from plausibly.families.proposals import evidence_pieces
+from plausibly.events.evidence import Evidence
+from plausibly.families.proposals import split_alike
 from plausibly.families.variational import EVENTS_PER_BATCH
 from plausibly.system.randomness import Stream
 from plausibly.tasks import Task
@@ -83,23 +84,18 @@ def score_by_variable(model: AutoregressiveModel, codes: Tensor) -> tuple[Tensor
 
 @marginal.rule(TractableModel, "exact")
 @torch.no_grad()
-def score_observed(model: TractableModel, codes: Tensor, observed: Tensor) -> Tensor:
-    """log p(observed variables) in nats, (rows,) float64; `observed` is bool, (rows, *shape)."""
-    parts = []
-    for x, seen in zip(batches(codes, 512), observed.split(512), strict=True):
-        parts.append(
-            model.log_marginal(x.to(device_of(model)), seen.to(device_of(model))).double().cpu()
-        )
-    return torch.cat(parts)
+def score_observed(model: TractableModel, evidence: Evidence) -> Tensor:
+    """log p(observed variables) in nats, (rows,) float64."""
+    parts = evidence.batches(512, device_of(model))
+    return torch.cat([model.log_marginal(part).double().cpu() for part in parts])
 
 
 @marginal.rule(Variational, "bound")
 @torch.no_grad()
-def marginal_bound(model: Variational, codes: Tensor, observed: Tensor, draws: int = 128) -> Tensor:
+def marginal_bound(model: Variational, evidence: Evidence, draws: int = 128) -> Tensor:
     """In expectation at most log p(observed variables) in nats, (rows,) float64, by so many weighted draws."""
-    found = torch.zeros(len(codes), dtype=torch.float64)
-    for index, evidence in evidence_pieces(model, codes, observed, draws):
-        found[index] = evidence.draws(
-            draws, generators_for(evidence.row_keys, Stream.MARGINAL_BOUNDS)
-        ).log_evidence.cpu()
+    found = torch.zeros(len(evidence), dtype=torch.float64)
+    for index, asked in split_alike(model, evidence, draws):
+        noise = generators_for(asked.row_keys, Stream.MARGINAL_BOUNDS)
+        found[index] = asked.draws(draws, noise).log_evidence.cpu()
     return found

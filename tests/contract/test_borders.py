@@ -26,6 +26,7 @@ from plausibly.capabilities import (
 )
 from plausibly.contract.checks import shake_weights
 from plausibly.contract.draws import random_events
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import (
@@ -105,7 +106,7 @@ def walk(model, n):
     schema = model.schema
     x = random_events(schema, n, 0).view(n, *schema.shape)
     flat, observed = x.flatten(1), torch.rand(x.shape, generator=noise()) < 0.5
-    allowed = schema.code_mask(holes=True)
+    evidence, allowed = Evidence(x, observed), schema.code_mask(holes=True)
     weights = torch.zeros(len(allowed)).masked_fill(~allowed, -torch.inf)
     given = flat[:, list(model.context)] if model.context else None
     if isinstance(model, Model):
@@ -120,14 +121,13 @@ def walk(model, n):
         for unrolled in (model.unroll(n), AutoregressiveModel.unroll(model, n)):
             drive_unrolled(unrolled, lambda i, outcome: outcome.sample(noise()))
     if isinstance(model, AnyOrderModel):
-        ask(model.predict_given(x, observed), flat, schema)
+        ask(model.predict_given(evidence), flat, schema)
     if isinstance(model, TractableModel):
-        model.log_marginal(x, observed), model.log_marginal(x, observed, allowed)
-        model.sample_given(x, observed, noise())
-        model.sample_given(x, observed, noise(), allowed)
-        model.propose_completions(x, observed, weights, noise())
+        for asked in (evidence, evidence.with_allowed(allowed)):
+            model.log_marginal(asked), model.sample_given(asked, noise())
+        model.propose_completions(evidence, weights, noise())
     if isinstance(model, DecomposableModel):
-        model.complete(x, observed, weights), model.entropy_given(x, observed)
+        model.complete(evidence, weights), model.entropy_given(evidence)
     if isinstance(model, Latent):
         model.decode(model.latent_prior().sample(n, noise()), given)
     if isinstance(model, Encoder):
@@ -324,15 +324,15 @@ class Yielding(Independent):
 class Coarse(Independent):
     """A number that needs 64 bits has 32."""
 
-    def entropy_given(self, x, observed):
-        return super().entropy_given(x, observed).float()
+    def entropy_given(self, evidence):
+        return super().entropy_given(evidence).float()
 
 
 class Lone(Independent):
     """One of several completions has a row too few."""
 
-    def propose_completions(self, x, observed, weights, generator):
-        first, *others = super().propose_completions(x, observed, weights, generator)
+    def propose_completions(self, evidence, weights, generator):
+        first, *others = super().propose_completions(evidence, weights, generator)
         return [first, *others[:-1], others[-1][1:]]
 
 
@@ -418,12 +418,18 @@ def test_a_wrong_shape_is_found(kind):
 
 
 def test_a_wrong_argument_is_found():
-    """The check looks at what a caller gives, too: a flat mask for events that are none, numbers of 0 and 1 for truths."""
+    """The check looks at what a caller gives, too: a flat mask for events that are none, numbers of 0 and 1 for truths,
+    too few codes that are allowed, and the pieces of evidence by themselves."""
     model, x = Independent(IMAGE), torch.zeros(3, 1, 2, 2)
     with watched_borders():
         for mask in (torch.ones(3, 4, dtype=torch.bool), torch.ones_like(x)):
-            with pytest.raises(WrongShape, match=r"log_marginal\(observed\)"):
-                model.log_marginal(x, mask)
+            with pytest.raises(WrongShape, match=r"log_marginal\(evidence\.observed\)"):
+                model.log_marginal(Evidence(x, mask))
+        few = Evidence.whole(x).with_allowed(torch.ones(3, dtype=torch.bool))
+        with pytest.raises(WrongShape, match=r"sample_given\(evidence\.allowed\)"):
+            model.sample_given(few, noise())
+        with pytest.raises(WrongShape, match=r"predict_given\(evidence\)"):
+            model.predict_given(x)
         with pytest.raises(WrongShape, match=r"log_prob\(x\)"):
             model.log_prob(x.flatten(1))
         with pytest.raises(WrongShape, match="own"):

@@ -284,14 +284,14 @@ def test_a_parameter_without_gradient():
 @finds("marginals_agree")
 def test_a_wrong_marginal(monkeypatch):
     sound = Markov.log_mass
-    monkeypatch.setattr(Markov, "log_mass", lambda self, evidence: 0.9 * sound(self, evidence))
+    monkeypatch.setattr(Markov, "log_mass", lambda self, weights: 0.9 * sound(self, weights))
     return shake_weights(Markov(BITS))
 
 
 @finds("given_samples_follow")
 def test_given_samples_that_ignore_what_is_given(monkeypatch):
-    def draw(self, evidence, generator):
-        return Markov.sample(self, len(evidence), generator).long()
+    def draw(self, weights, generator):
+        return Markov.sample(self, len(weights), generator).long()
 
     monkeypatch.setattr(Markov, "draw", draw)
     model = shake_weights(Markov(BITS))
@@ -346,8 +346,8 @@ def test_two_rules_of_which_neither_is_more_specific(monkeypatch):
 def test_answers_that_are_not_normalised(monkeypatch):
     sound = Markov.predict_given
 
-    def predict_given(self, x, observed):
-        return Categorical(0.9 * sound(self, x, observed).log_probs)
+    def predict_given(self, evidence):
+        return Categorical(0.9 * sound(self, evidence).log_probs)
 
     monkeypatch.setattr(Markov, "predict_given", predict_given)
     return shake_weights(Markov(BITS))
@@ -355,7 +355,7 @@ def test_answers_that_are_not_normalised(monkeypatch):
 
 @finds("conditionals_agree")
 def test_answers_that_ignore_what_is_observed(monkeypatch):
-    monkeypatch.setattr(Markov, "predict_given", lambda self, x, observed: self.predict(x))
+    monkeypatch.setattr(Markov, "predict_given", lambda self, evidence: self.predict(evidence.x))
     return shake_weights(Markov(BITS))
 
 

@@ -15,6 +15,7 @@ from plausibly.contract.checks import shake_weights
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
 from plausibly.fitting.conditioning import context_of
@@ -55,7 +56,9 @@ def test_classes_are_bayes_rule_over_the_joint(name, target):
     model = shake_weights(MODELS[name].tiny(SMALL)).eval()
     logs, x = joint(model), SMALL.all_events()
     want = logs - logsumexp(logs, axis=target, keepdims=True)
-    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), target).log_probs.numpy()
+    found = classify(
+        model, Evidence(x, torch.ones(x.shape, dtype=torch.bool)), target
+    ).log_probs.numpy()
     place = [x[:, i].long().numpy() for i in range(4)]
     for label in range(SMALL.codes[target]):
         place[target] = np.full(len(x), label)
@@ -72,7 +75,7 @@ def test_discriminative_and_generative_models_use_one_rule(name, seen):
         logs = joint(model)
         want = (logs - logsumexp(logs, axis=0, keepdims=True)).reshape(3, -1).T
         assert np.allclose(
-            classify(model, x[:12], observed[:12], 0).log_probs.numpy(), want, atol=1e-5
+            classify(model, Evidence(x[:12], observed[:12]), 0).log_probs.numpy(), want, atol=1e-5
         )
 
 

@@ -7,6 +7,7 @@ from scipy.stats import chi2, multivariate_normal
 
 from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.events.batches import batches
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.normals import JointNormal, floor_covariance
@@ -44,7 +45,7 @@ def test_log_prob_and_marginals_are_scipys(model):
     want = multivariate_normal(mean[[0, 2]], covariance[np.ix_([0, 2], [0, 2])]).logpdf(
         x[:, [0, 2]]
     )
-    assert np.allclose(model.log_marginal(x, seen), want, atol=1e-9)
+    assert np.allclose(model.log_marginal(Evidence(x, seen)), want, atol=1e-9)
 
 
 def test_conditionals_are_the_textbooks(model):
@@ -56,7 +57,7 @@ def test_conditionals_are_the_textbooks(model):
     gain = covariance[np.ix_(free, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
     want = mean[free] + (x.numpy()[:, known] - mean[known]) @ gain.T
     left = (covariance[np.ix_(free, free)] - gain @ covariance[np.ix_(known, free)]).diagonal()
-    outcome = model.predict_given(x, seen)
+    outcome = model.predict_given(Evidence(x, seen))
     assert np.allclose(outcome.means[:, free, 0], want, atol=1e-4)
     assert np.allclose(outcome.scales[:, free, 0].square(), left, atol=1e-4)
     earlier = covariance[2, :2] @ np.linalg.inv(covariance[:2, :2])
@@ -79,7 +80,11 @@ def test_given_draws_have_the_conditional_mean_and_covariance(model):
     mean, covariance = parameters(model)
     x = events(1).expand(20_000, -1)
     seen = torch.tensor([False, True, False, True]).expand(len(x), -1)
-    drawn = model.sample_given(x, seen, generator_for(torch.device("cpu"), 1)).double().numpy()
+    drawn = (
+        model.sample_given(Evidence(x, seen), generator_for(torch.device("cpu"), 1))
+        .double()
+        .numpy()
+    )
     known, free = [1, 3], [0, 2]
     gain = covariance[np.ix_(free, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
     left = covariance[np.ix_(free, free)] - gain @ covariance[np.ix_(known, free)]
@@ -97,10 +102,10 @@ def test_what_may_not_be_drawn_is_not_drawn():
     seen = torch.zeros_like(x, dtype=torch.bool)
     allowed = OPEN.code_mask(holes=False)
     noise = generator_for(torch.device("cpu"), 1)
-    assert (model.sample_given(x, seen, noise) >= UNFORESEEN).any()
-    assert not (model.sample_given(x, seen, noise, allowed) >= UNFORESEEN).any()
+    assert (model.sample_given(Evidence(x, seen), noise) >= UNFORESEEN).any()
+    assert not (model.sample_given(Evidence(x, seen, allowed), noise) >= UNFORESEEN).any()
     numbers = 1 - model.unforeseen.detach().double().sigmoid()
-    assert float(model.log_marginal(x, seen, allowed)[0]) == pytest.approx(
+    assert float(model.log_marginal(Evidence(x, seen, allowed))[0]) == pytest.approx(
         float(numbers.log().sum()), abs=1e-9
     )
 
@@ -126,7 +131,7 @@ def test_a_cell_is_no_number_as_often_as_it_was_none():
     model.learn(model.statistics(x), [])
     assert model.unforeseen.sigmoid().tolist() == pytest.approx([70.5 / 101, 20.5 / 101], rel=1e-6)
     seen = torch.tensor([[True, False, False], [False, False, True]])
-    logs = model.log_marginal(torch.full((2, 3), UNFORESEEN), seen).exp()
+    logs = model.log_marginal(Evidence(torch.full((2, 3), UNFORESEEN), seen)).exp()
     assert logs.tolist() == pytest.approx([70.5 / 101, 20.5 / 101], rel=1e-6)
 
 

@@ -12,9 +12,10 @@ import plausibly
 from plausibly.capabilities import Variational
 from plausibly.contract.checks import shake_weights
 from plausibly.errors import Unsupported
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.proposals import Evidence, WeightedLatents, effective_size
+from plausibly.families.proposals import LatentQuery, WeightedLatents, effective_size
 from plausibly.models.vae import VAE
 from plausibly.system.randomness import generator_for
 from plausibly.tasks.classify import DRAWS_PER_ROW, classify
@@ -88,14 +89,14 @@ def test_the_truth_is_a_distribution_and_couples_its_variables():
 def test_mean_weights_are_unbiased_and_their_log_is_a_bound(seen):
     observed, rows = marks(seen), 400
     want = TRUTH[fitting(BITS, ROW, observed)].logsumexp(0)
-    draws = Evidence(MODEL, ROW.expand(rows, 8), observed.expand(rows, 8)).draws(
+    draws = LatentQuery(MODEL, Evidence(ROW, observed).expand(rows)).draws(
         64, generator_for(CPU, 1)
     )
     shares = (draws.log_weights - want).exp().mean(1)
     error = float(shares.std()) / rows**0.5 + 1e-4
     assert abs(float(shares.mean()) - 1) < 6 * error
     for many, room in ((32, 2.0), (4096, 0.05)):  # rougher with fewer draws, and never above
-        several = Evidence(MODEL, ROW.expand(24, 8), observed.expand(24, 8))
+        several = LatentQuery(MODEL, Evidence(ROW, observed).expand(24))
         found = several.draws(many, generator_for(CPU, 2)).log_evidence
         error = 6 * float(found.std()) / 24**0.5 + 1e-4
         assert -room - error < float(found.mean() - want) < error
@@ -109,7 +110,7 @@ def test_queries_agree_with_sums(seen):
     p = TRUTH[fits].softmax(0)
     for target in sorted(set(range(8)) - set(seen))[::3]:
         want = float(p[BITS.all_events()[fits][:, target] == 1].sum())
-        found = query(MODEL, ROW, observed, target, generator_for(CPU, 0), 20_000)
+        found = query(MODEL, Evidence(ROW, observed), target, generator_for(CPU, 0), 20_000)
         size = found.effective
         assert found.word == "estimate" and 1 <= size.least <= size.draws and size.draws >= 20_000
         assert abs(float(found.outcome.log_probs[0, 1].exp()) - want) < 6 * 0.5 / size.least**0.5
@@ -139,7 +140,10 @@ def test_filled_cells_follow_the_models_conditional(seen):
     observed, n = marks(seen), 2000
     p = target_of(MODEL, TRUTH, ROW, observed)
     filled = impute(
-        MODEL, ROW.expand(n, 8), observed.expand(n, 8), generator_for(CPU, 2), particles=512
+        MODEL,
+        Evidence(ROW, observed, MODEL.schema.code_mask(False)).expand(n),
+        generator_for(CPU, 2),
+        particles=512,
     )
     assert (filled.codes[:, list(seen)] == ROW[:, list(seen)]).all()
     assert worst(histogram(filled.codes, BITS), p / p.sum(), n, 0.01) < 1
@@ -155,7 +159,7 @@ def test_encoding_and_decoding_alone_is_wrong_here():
     """What only proposes must not answer: its marginals are far from the model's, the weighted draws' are not."""
     observed, n = marks((0, 1, 2)), 2000
     p = target_of(MODEL, TRUTH, ROW, observed)
-    loop = Evidence(MODEL, ROW.expand(n, 8), observed.expand(n, 8)).complete(
+    loop = LatentQuery(MODEL, Evidence(ROW, observed).expand(n)).complete(
         generator_for(CPU, 3), rounds=20
     )
     assert worst(histogram(loop, BITS), p / p.sum(), n, 0.01) > 3
@@ -164,7 +168,7 @@ def test_encoding_and_decoding_alone_is_wrong_here():
 def test_weights_from_the_prior_alone_are_the_same_sum():
     observed = marks((1, 2, 3, 4, 5, 6, 7))
     want = TRUTH[fitting(BITS, ROW, observed)].logsumexp(0)
-    alone = Evidence(MODEL, ROW.expand(20_000, 8), observed.expand(20_000, 8)).draws(
+    alone = LatentQuery(MODEL, Evidence(ROW, observed).expand(20_000)).draws(
         1, generator_for(CPU, 4)
     )
     shares = (alone.log_weights[:, 0] - want).exp()
@@ -172,10 +176,10 @@ def test_weights_from_the_prior_alone_are_the_same_sum():
 
 
 def test_no_weight_is_above_the_prior_parts_bound():
-    evidence = Evidence(MODEL, ROW, marks((0, 1, 2)))
-    draws = evidence.draws(4096, generator_for(CPU, 5))
+    asked = LatentQuery(MODEL, Evidence(ROW, marks((0, 1, 2))))
+    draws = asked.draws(4096, generator_for(CPU, 5))
     outcome = MODEL.observation(draws.z[0])
-    seen = evidence.times(draws.z.shape[1]).log_seen(outcome)
+    seen = asked.times(draws.z.shape[1]).log_seen(outcome)
     assert float((draws.log_weights[0] - seen).max()) <= log(16) + 1e-5
 
 
@@ -202,13 +206,16 @@ def test_tables_with_holes_and_contexts(context, holes, seen):
     assert float(truth.logsumexp(0)) == pytest.approx(0, abs=1e-4)
     p = target_of(model, truth, row, observed, holes)
     filled = impute(
-        model, row.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 6), holes, 256
+        model,
+        Evidence(row, observed, model.schema.code_mask(holes)).expand(n),
+        generator_for(CPU, 6),
+        256,
     )
     share = histogram(filled.codes, TABLE)
     assert worst(share, p / p.sum(), n, 0.02) < 1 and share[p == 0].sum() == 0
     fits = fitting(TABLE, row, observed)
     found = (
-        Evidence(model, row.expand(100, 4), observed.expand(100, 4))
+        LatentQuery(model, Evidence(row, observed).expand(100))
         .draws(512, generator_for(CPU, 5))
         .log_evidence
     )
@@ -219,7 +226,7 @@ def test_tables_with_holes_and_contexts(context, holes, seen):
     for target in set(range(4)) - set(seen):
         want = torch.zeros(TABLE.codes[target], dtype=torch.float64)
         want.index_add_(0, TABLE.all_events()[fits][:, target].long(), truth[fits].softmax(0))
-        told = query(model, row, observed, target, generator_for(CPU, 7), 4000)
+        told = query(model, Evidence(row, observed), target, generator_for(CPU, 7), 4000)
         assert (
             told.outcome.log_probs[0].exp() - want
         ).abs().max() < 6 * 0.5 / told.effective.least**0.5
@@ -232,12 +239,13 @@ def test_classes_are_bayes_rule(context):
     x = TABLE.all_events()[::11]
     labels = truth.view(TABLE.codes).log_softmax(0).flatten(1)
     want = labels.T[torch.arange(len(truth))[::11] % labels.shape[1]]
-    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), 0).log_probs
+    found = classify(model, Evidence(x, torch.ones(x.shape, dtype=torch.bool)), 0).log_probs
     assert found.shape == (len(x), 3)
     assert torch.allclose(found.logsumexp(1), torch.zeros(len(x), dtype=torch.float64), atol=1e-6)
     seen, draws = marks((1, 2, 3), 4).expand(x.shape), DRAWS_PER_ROW * (3 if 0 in context else 1)
     asked = (
-        query(model, x, seen, 0, generator_for(CPU, seed), draws).outcome for seed in range(40)
+        query(model, Evidence(x, seen), 0, generator_for(CPU, seed), draws).outcome
+        for seed in range(40)
     )
     each = torch.stack(
         [outcome.log_probs.exp() for outcome in asked], 1
@@ -258,22 +266,24 @@ def test_one_row_is_answered_alike_wherever_it_stands(context):
     places = [0, 7, 1000]
     x[places], observed[places] = torch.tensor([2.0, 1.0, 0.0, 1.0]), marks((1, 3), 4)
     row, seen = x[:1], observed[:1]
-    told = query(model, x, observed, 0, generator_for(CPU, 3), 32)
-    alone = query(model, row, seen, 0, generator_for(CPU, 3), 32)
+    told = query(model, Evidence(x, observed), 0, generator_for(CPU, 3), 32)
+    alone = query(model, Evidence(row, seen), 0, generator_for(CPU, 3), 32)
     assert torch.allclose(
         told.outcome.log_probs[places], alone.outcome.log_probs.expand(3, -1), atol=1e-4
     )
     assert torch.allclose(told.effective.rows[places], alone.effective.rows.expand(3), rtol=1e-3)
     assert told.outcome.log_probs[5:7].isfinite().all() and len(told.outcome.log_probs) == 1001
-    other = query(model, row, seen, 0, generator_for(CPU, 4), 32).outcome
+    other = query(model, Evidence(row, seen), 0, generator_for(CPU, 4), 32).outcome
     assert not torch.equal(other.log_probs, alone.outcome.log_probs)
-    labels = classify(model, x[:20], observed[:20], 0).log_probs
+    labels = classify(model, Evidence(x[:20], observed[:20]), 0).log_probs
     assert torch.allclose(
-        labels[[0, 7]], classify(model, row, seen, 0).log_probs.expand(2, -1), atol=1e-4
+        labels[[0, 7]], classify(model, Evidence(row, seen), 0).log_probs.expand(2, -1), atol=1e-4
     )
-    bounds = marginal(model, x, observed, 32)
-    assert torch.allclose(bounds[places], marginal(model, row, seen, 32).expand(3), atol=1e-4)
-    assert marginal(model, x[:0], observed[:0], 32).shape == (0,)
+    bounds = marginal(model, Evidence(x, observed), 32)
+    assert torch.allclose(
+        bounds[places], marginal(model, Evidence(row, seen), 32).expand(3), atol=1e-4
+    )
+    assert marginal(model, Evidence(x[:0], observed[:0]), 32).shape == (0,)
 
 
 def test_real_targets_are_mixtures_over_draws():
@@ -295,13 +305,17 @@ def test_real_targets_are_mixtures_over_draws():
             (shares @ (each.log_weights.double().exp() * (each.means - mean).double() ** 2).sum(1))
             ** 0.5
         )
-    found = query(model, row, observed, 0, generator_for(CPU, 8), 20_000)
+    found = query(model, Evidence(row, observed), 0, generator_for(CPU, 8), 20_000)
     room = 6 / found.effective.least**0.5
     assert abs(float(found.outcome.mean()) - mean) < room * (spread + 1e-3)
     assert abs(float(found.outcome.below(torch.tensor([mean]))) - below) < room * 0.5
     inner = made_up(Schema((2,), (Real(), Category(2))), 2, context=(0,))
     told = query(
-        inner, torch.zeros(1, 2), torch.tensor([[False, True]]), 0, generator_for(CPU, 9), 5000
+        inner,
+        Evidence(torch.zeros(1, 2), torch.tensor([[False, True]])),
+        0,
+        generator_for(CPU, 9),
+        5000,
     )
     assert told.outcome.log_weights.shape == told.outcome.means.shape == (1, told.effective.draws)
 
@@ -313,13 +327,14 @@ def test_observed_cells_of_images_come_back():
         (torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 1)) < 0.5).to(torch.uint8),
     )
     observed = torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 2)) < 0.6
-    filled = impute(model, x, observed, generator_for(CPU, 3)).codes
+    asked = Evidence(x, observed, schema.code_mask(holes=False))
+    filled = impute(model, asked, generator_for(CPU, 3)).codes
     assert filled.shape == x.shape and torch.equal(filled[observed], x[observed].float())
-    assert torch.equal(filled, impute(model, x, observed, generator_for(CPU, 3)).codes)
-    assert not torch.equal(filled, impute(model, x, observed, generator_for(CPU, 4)).codes)
+    assert torch.equal(filled, impute(model, asked, generator_for(CPU, 3)).codes)
+    assert not torch.equal(filled, impute(model, asked, generator_for(CPU, 4)).codes)
     other = torch.where(observed, x, 1 - x)
     assert torch.equal(
-        marginal(model, x, observed), marginal(model, other, observed)
+        marginal(model, Evidence(x, observed)), marginal(model, Evidence(other, observed))
     )  # unobserved cells say nothing
 
 

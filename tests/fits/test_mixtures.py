@@ -10,6 +10,7 @@ from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.events.batches import batches
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families import mixtures
@@ -277,7 +278,8 @@ def test_what_may_not_be_drawn_weighs_on_the_components():
     model = mixture(parts, [0.5, 0.5])
     x, allowed = torch.zeros(4000, 2), model.schema.code_mask(holes=False)
     y = model.sample_given(
-        x, torch.zeros_like(x, dtype=torch.bool), generator_for(torch.device("cpu"), 0), allowed
+        Evidence(x, torch.zeros_like(x, dtype=torch.bool), allowed),
+        generator_for(torch.device("cpu"), 0),
     )
     shares = 1 - torch.tensor([2.0, -4.0]).sigmoid()
     p = float(shares[0] / shares.sum())
@@ -454,9 +456,7 @@ def test_what_a_mixture_of_unlike_parts_says_of_a_number(components):
         [0.7, 0.3],
     )
     x, seen = torch.tensor([[0.4, 0.0]]), torch.tensor([[True, False]])
-    found = query(
-        model, x.expand(600, 2), seen.expand(600, 2), 1, generator_for(torch.device("cpu"), 0)
-    )
+    found = query(model, Evidence(x, seen).expand(600), 1, generator_for(torch.device("cpu"), 0))
     assert found.word == "exact"
     grid = torch.linspace(-40, 40, 160_001)
     with torch.no_grad():

@@ -17,6 +17,7 @@ import plausibly
 from plausibly import DensityClassifier, DensityEstimator
 from plausibly.data.columns.cells import log_text
 from plausibly.data.formats.tables import TableFormat
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import OTHER, Category, Grid, Real
 from plausibly.events.schema import Schema
 from plausibly.families.stratified import stratify
@@ -122,7 +123,10 @@ def test_models_of_all_orders_take_it_for_unknown(name):
         )
         known[:, (i + 1) % 4] = False
         unknown = known.index_fill(1, torch.tensor(i), False)
-        one, other = model.predict_given(lost, known), model.predict_given(x, unknown)
+        one, other = (
+            model.predict_given(Evidence(lost, known)),
+            model.predict_given(Evidence(x, unknown)),
+        )
         assert torch.equal(one.one((i + 1) % 4).log_probs, other.one((i + 1) % 4).log_probs)
 
 

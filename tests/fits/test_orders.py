@@ -12,6 +12,7 @@ from plausibly.contract.checks import shake_weights
 from plausibly.data.events import Events
 from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.orders import disagreement, log_prob_in
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.families.orderless import MIN_ROWS, OrderlessModel, orderless
@@ -56,7 +57,7 @@ def test_holes_are_observed_or_as_in_questions_not(monkeypatch, hidden):
     monkeypatch.setattr("plausibly.families.orderless.HOLE_FREE_SHARE", hidden)
     model, seen, sound = made_up("deepnade"), [], OrderlessModel.predict_given
     monkeypatch.setattr(
-        OrderlessModel, "predict_given", lambda s, x, o: (seen.append(o), sound(s, x, o))[1]
+        OrderlessModel, "predict_given", lambda s, e: (seen.append(e.observed), sound(s, e))[1]
     )
     with torch.no_grad():
         orderless(model, torch.tensor([[1.0, 2.0, 2.0, 1.0]]).expand(500, 4), generator_for(CPU, 0))
@@ -110,13 +111,15 @@ def test_cells_are_filled_one_after_the_other(name, seen):
     model, n = made_up(name), 3000
     x, events = torch.tensor([[1.0, 2.0, 1.0, 0.0]]), SMALL.all_events()
     observed = torch.tensor([seen])
-    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1)).codes
+    drawn = impute(
+        model, Evidence(x, observed, model.schema.code_mask(False)).expand(n), generator_for(CPU, 1)
+    ).codes
     p, known = torch.zeros(len(events)), observed.expand(len(events), 4).clone()
     fits = ((events == x) | ~observed).all(1) & (observed[:, 2] | (events[:, 2] < 2))
     with torch.no_grad():
         for i in (~observed[0]).nonzero()[:, 0].tolist():
             outcome, _ = (
-                model.predict_given(events, known)
+                model.predict_given(Evidence(events, known))
                 .one(i)
                 .truncate(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
             )
@@ -154,12 +157,14 @@ def test_answers_come_near_those_of_an_exact_model(learned, exact):
         seen = observed.clone()
         seen[:, i] = False
         p, q = (
-            query(run.model, x, seen, i, noise).outcome.log_prob(torch.ones(len(x))).exp()
+            query(run.model, Evidence(x, seen), i, noise).outcome.log_prob(torch.ones(len(x))).exp()
             for run in (exact, learned)
         )
         assert (p - q).abs().mean() < 0.03
     known = torch.ones_like(x, dtype=torch.bool)
-    labels = [classify(run.model, x, known, 2).log_probs.exp() for run in (learned, exact)]
+    labels = [
+        classify(run.model, Evidence(x, known), 2).log_probs.exp() for run in (learned, exact)
+    ]
     assert (labels[0] - labels[1]).abs().mean() < 0.03
     both = [full_conditionals(run.model, x) for run in (learned, exact)]
     assert (both[0] - both[1]).mean().abs() < 0.02
@@ -184,15 +189,15 @@ def test_a_network_that_sees_what_is_not_observed(monkeypatch, name):
     kind = MODELS[name]
     sound = kind.outcomes
 
-    def leaking(self, numbers, observed):
-        return sound(self, self.inputs(self.everything), observed)
+    def leaking(self, numbers, flags):
+        return sound(self, self.inputs(self.everything), flags)
 
     sound_answer = OrderlessModel.head_parameters
     monkeypatch.setattr(kind, "outcomes", leaking)
     monkeypatch.setattr(
         OrderlessModel,
         "head_parameters",
-        lambda self, x, seen: (setattr(self, "everything", x), sound_answer(self, x, seen))[1],
+        lambda self, known: (setattr(self, "everything", known.x), sound_answer(self, known))[1],
     )
     return shake_weights(kind.tiny(binary(6)))
 
@@ -202,9 +207,7 @@ def test_a_network_that_sees_what_is_not_observed(monkeypatch, name):
 def test_answers_that_are_no_conditionals_of_the_order(monkeypatch, name):
     sound = OrderlessModel.head_parameters
     monkeypatch.setattr(
-        OrderlessModel,
-        "predict_given",
-        lambda self, x, seen: self.head(2 * sound(self, x, seen.flatten(1))),
+        OrderlessModel, "predict_given", lambda self, evidence: self.head(2 * sound(self, evidence))
     )
     return shake_weights(MODELS[name].tiny(SMALL))
 
@@ -219,9 +222,11 @@ def test_refined_models_give_each_code_its_share_of_training_rows(name):
         model.log_prob(x).mean(),
         torch.tensor([False, True, False, False]).expand(1500, -1),
     )
-    other = model.predict_given(x, observed).log_prob(x)
+    other = model.predict_given(Evidence(x, observed)).log_prob(x)
     model.recalibrate(x)
-    assert torch.equal(model.predict_given(x, observed).log_prob(x), other)  # of another order
+    assert torch.equal(
+        model.predict_given(Evidence(x, observed)).log_prob(x), other
+    )  # of another order
     outcome = model.predict(x)
     for i, kind in enumerate(model.schema.kinds):
         shares = torch.bincount(x.flatten(1)[:, i].long(), minlength=kind.codes) / len(x)

@@ -11,6 +11,7 @@ from scipy import stats
 
 from plausibly.contract.checks import shake_weights
 from plausibly.evaluation.answers.curves import outcome_cdf
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.particles import LookaheadTree, Particles, resample_systematically
@@ -53,7 +54,7 @@ def test_what_later_cells_tell_is_looked_ahead_at(k):
     model = pairs(k)
     x = model.sample(100, generator_for(CPU, 0))
     seen = torch.arange(2 * k).expand(100, -1) >= k
-    found = impute(model, x, seen, generator_for(CPU, 1))
+    found = impute(model, Evidence(x, seen, model.schema.code_mask(False)), generator_for(CPU, 1))
     right = (found.codes[:, :k] == x[:, k:]).float().mean()
     assert abs(float(right) - 0.98) < 6 * (0.98 * 0.02 / (100 * k)) ** 0.5
     assert (
@@ -61,7 +62,7 @@ def test_what_later_cells_tell_is_looked_ahead_at(k):
         and 50 < found.effective.least <= 64
         and len(found.effective.rows) == 100
     )
-    told = query(model, x[:1], seen[:1], 3, generator_for(CPU, 2), 100)
+    told = query(model, Evidence(x[:1], seen[:1]), 3, generator_for(CPU, 2), 100)
     assert told.word == "estimate" and told.effective.draws == 200
     assert float(told.outcome.log_probs[0, int(x[0, k + 3])].exp()) == pytest.approx(0.98, abs=0.01)
 
@@ -83,9 +84,8 @@ def test_weights_are_unbiased_however_even(name, blind):
     fits = ((events == x) | ~seen).all(1) & (events[:, 1] != 1)
     with torch.no_grad():
         p = model.log_prob(events).double().exp() * fits
-    particles = Particles(
-        model, tree, x.expand(rows, 5), seen.expand(rows, 5), allowed, 6, generator_for(CPU, 1)
-    )
+    evidence = Evidence(x, seen, allowed).expand(rows)
+    particles = Particles(model, tree, evidence, 6, generator_for(CPU, 1))
     cloud = particles.draw_to(4)
     ratio = cloud.log_evidence.exp() / p.sum()
     assert (
@@ -117,7 +117,7 @@ def test_rows_that_know_different_cells_are_answered_each():
     model, events = strong(MODELS["fvsbn"].tiny(SMALL), 2.0), SMALL.all_events()
     x = torch.tensor([[0.0, 1.0, 1.0, 0.0, 2.0]]).expand(2, 5)
     seen = torch.tensor([[False, True, False, False, True], [False, False, False, False, False]])
-    found = query(model, x, seen, 0, generator_for(CPU, 0), 4000)
+    found = query(model, Evidence(x, seen), 0, generator_for(CPU, 0), 4000)
     with torch.no_grad():
         logs = model.log_prob(events).double()
     wants = []
@@ -136,9 +136,13 @@ def test_numbers_are_filled_by_what_later_ones_tell():
     model = shake_weights(MODELS["nade"].tiny(schema)).eval()
     x, seen, n = torch.tensor([[0.0, 0.7]]), torch.tensor([[False, True]]), 400
     drawn = (
-        impute(model, x.expand(n, 2), seen.expand(n, 2), generator_for(CPU, 0)).codes[:, 0].double()
+        impute(
+            model, Evidence(x, seen, model.schema.code_mask(False)).expand(n), generator_for(CPU, 0)
+        )
+        .codes[:, 0]
+        .double()
     )
-    exact = query(model, x, seen, 0, generator_for(CPU, 0))
+    exact = query(model, Evidence(x, seen), 0, generator_for(CPU, 0))
     assert exact.word == "exact"
     for q in (0.1, 0.5, 0.9):
         place = outcome_cdf(Real(), exact.outcome).quantiles(np.array([q]))[0, 0]
@@ -220,7 +224,7 @@ def test_a_number_first_in_the_order_has_the_joints_density():
         slope[model.head.starts[i], first] = 1.0 / float(rise[1, first] - rise[0, first])
     given = torch.from_numpy(chance.normal(size=(5, 4))).float()
     seen = torch.tensor([[False, True, True, True]]).expand(5, 4)
-    told = query(model, given, seen, 0, generator_for(CPU, 0))
+    told = query(model, Evidence(given, seen), 0, generator_for(CPU, 0))
     with torch.no_grad():
         grid = torch.linspace(-4, 4, 80_001)
         for row in range(5):

@@ -24,6 +24,7 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.answers import QUANTILE_LEVELS
 from plausibly.evaluation.answers.curves import CodeCDF
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families import tabular
@@ -36,7 +37,7 @@ from plausibly.models.markov import Markov
 from plausibly.system.randomness import LikeliestGenerator, generator_for
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
-from plausibly.tasks.query import GapQuery, query, with_target
+from plausibly.tasks.query import GapQuery, query
 
 CPU = torch.device("cpu")
 CODES = Schema(
@@ -127,7 +128,7 @@ def test_queries_agree_with_enumeration(name, schema):
     for row, seen in questions(schema):
         x, observed = truth.events[row][None], torch.tensor(seen)[None]
         for i in (~seen).nonzero()[0]:
-            found = query(model, x, observed, int(i), generator_for(CPU, 0))
+            found = query(model, Evidence(x, observed), int(i), generator_for(CPU, 0))
             assert found.word == "exact"
             assert (finite(found.outcome).exp() - truth.table(row, seen, int(i))).abs().max() < 1e-6
 
@@ -139,7 +140,7 @@ def completions_agree(model, schema, rule=complete):
         fits, _ = truth.given(row, seen)
         height = truth.density + truth.weights.masked_fill(torch.tensor(seen), 0.0).sum(1)
         best = height[fits].max()
-        found = rule(model, x, observed)
+        found = rule(model, Evidence(x, observed))
         if not torch.equal(found[observed], x[observed]):
             return False
         codes = model.schema.event_codes(found)[0]
@@ -165,8 +166,8 @@ def test_a_completion_is_not_each_cells_own_best():
         model.tables.set_table(0, torch.tensor([[0.4, 0.6]]))
         model.tables.set_table(1, torch.tensor([[0.99, 0.01], [0.5, 0.5]]))
     nothing = torch.zeros(1, 2, dtype=torch.bool)
-    assert complete(model, torch.ones(1, 2), nothing).tolist() == [[0, 0]]
-    assert model.predict_given(torch.zeros(1, 2), nothing).one(0).mode().tolist() == [1]
+    assert complete(model, Evidence(torch.ones(1, 2), nothing)).tolist() == [[0, 0]]
+    assert model.predict_given(Evidence(torch.zeros(1, 2), nothing)).one(0).mode().tolist() == [1]
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -176,7 +177,7 @@ def test_chains_of_any_order(order):
     truth = Enumeration(model)
     assert completions_agree(model, schema)
     for row, seen in questions(schema):
-        found = entropy(model, truth.events[row][None], torch.tensor(seen)[None])
+        found = entropy(model, Evidence(truth.events[row][None], torch.tensor(seen)[None]))
         _, logs = truth.given(row, seen)
         assert float(found) == pytest.approx(-float(logs.exp() @ logs), abs=1e-9)
 
@@ -212,11 +213,9 @@ def test_a_wrong_recursion_is_seen(monkeypatch, fault, broken):
 def test_the_contract_sees_wrong_completions_and_entropies(monkeypatch):
     model = shake_weights(Markov(Schema((5,), (Category(3),) * 5)))
     assert not any(result.broken for result in run_checks(model))
-    monkeypatch.setattr(Markov, "complete", lambda self, x, observed, weights: x)
+    monkeypatch.setattr(Markov, "complete", lambda self, evidence, weights: evidence.x)
     sound = Markov.entropy_given
-    monkeypatch.setattr(
-        Markov, "entropy_given", lambda self, x, observed: 0.9 * sound(self, x, observed)
-    )
+    monkeypatch.setattr(Markov, "entropy_given", lambda self, evidence: 0.9 * sound(self, evidence))
     return model
 
 
@@ -228,7 +227,7 @@ def test_entropies_agree_with_enumeration(name, schema):
     for row, seen in questions(schema):
         fits, logs = truth.given(row, seen)
         inside = truth.inside[fits][:, ~torch.tensor(seen)].sum(1)
-        found = entropy(model, truth.events[row][None], torch.tensor(seen)[None])
+        found = entropy(model, Evidence(truth.events[row][None], torch.tensor(seen)[None]))
         assert float(found) == pytest.approx(float(logs.exp() @ (inside - logs)), abs=1e-6)
 
 
@@ -253,7 +252,9 @@ def test_differential_entropy_by_quadrature():
     )
     logs = model.log_prob(hole).double().detach()
     want -= float(logs.exp() @ logs)
-    assert float(entropy(model, torch.zeros(1, 2), nothing)) == pytest.approx(want, abs=1e-5)
+    assert float(entropy(model, Evidence(torch.zeros(1, 2), nothing))) == pytest.approx(
+        want, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("name", "schema"), CASES)
@@ -266,7 +267,9 @@ def test_information_agrees_with_enumeration(name, schema):
             if a != b:
                 p = truth.table(row, seen, a, b)
                 want = float((p * (p / p.sum(0) / p.sum(1, keepdim=True)).log()).nansum())
-                found = information(model, truth.events[row][None], torch.tensor(seen)[None], a, b)
+                found = information(
+                    model, Evidence(truth.events[row][None], torch.tensor(seen)[None]), a, b
+                )
                 assert found == pytest.approx(want, abs=1e-6)
 
 
@@ -277,12 +280,12 @@ def test_a_fixed_order_is_exact_where_it_says_so(name):
     for row, seen in questions(CODES):
         x, observed = truth.events[row][None], torch.tensor(seen)[None]
         for i in (~seen).nonzero()[0].tolist():
-            found = query(model, x, observed, i, generator_for(CPU, 0))
+            found = query(model, Evidence(x, observed), i, generator_for(CPU, 0))
             assert found.word == "exact" and found.effective is None
             want = truth.table(row, seen, i)
             assert (finite(found.outcome).exp() - want).abs().max() < 1e-6
             asked = GapQuery(model, i, generator_for(CPU, 0), 500)
-            estimate, told = asked.weigh_gaps(tree, x, with_target(observed, i))
+            estimate, told = asked.weigh_gaps(tree, Evidence(x, observed).with_known(i, 0))
             assert (finite(estimate).exp() - want).abs().max() < 6 * 0.5 / float(
                 told
             ) ** 0.5 and 100 < told <= 2500
@@ -294,8 +297,8 @@ def test_more_gaps_than_can_be_weighed_are_an_estimate():
     model, seen = shake_weights(Markov(schema)).eval(), torch.zeros(1, 12, dtype=torch.bool)
     seen[0, 11] = True
     rule = query.rules[AutoregressiveModel][1]
-    found = rule(model, torch.ones(1, 12), seen, 9, generator_for(CPU, 0), 4000)
-    want = query(model, torch.ones(1, 12), seen, 9, generator_for(CPU, 0)).outcome
+    found = rule(model, Evidence(torch.ones(1, 12), seen), 9, generator_for(CPU, 0), 4000)
+    want = query(model, Evidence(torch.ones(1, 12), seen), 9, generator_for(CPU, 0)).outcome
     assert found.word == "estimate"
     assert (finite(found.outcome).exp() - finite(want).exp()).abs().max() < 0.05
 
@@ -326,13 +329,13 @@ def test_real_targets_of_a_fixed_order(name):
         torch.tensor([[first == 1, second == 1]]),
     )
     next_one, other = model.order[1], model.order[0]
-    exact = query(model, x, earlier, next_one, noise)
+    exact = query(model, Evidence(x, earlier), next_one, noise)
     assert exact.word == "exact"
     assert torch.equal(
         exact.outcome.log_prob(x[:, next_one]),
         model.predict(x).one(next_one).log_prob(x[:, next_one]),
     )
-    found = query(model, x, later, other, noise)
+    found = query(model, Evidence(x, later), other, noise)
     assert found.word == "exact"
     grid = torch.linspace(-40, 40, 20_001)
     rows = x.repeat(len(grid), 1)
@@ -364,19 +367,23 @@ def test_a_normals_completion_and_entropy_are_the_textbooks():
     x, observed = torch.tensor([[0.5, 9.0, -1.0, 9.0]]), torch.tensor([[True, False, True, False]])
     gain = covariance[np.ix_([1, 3], [0, 2])] @ np.linalg.inv(covariance[np.ix_([0, 2], [0, 2])])
     want = mean[[1, 3]] + gain @ (np.array([0.5, -1.0]) - mean[[0, 2]])
-    assert complete(model, x, observed)[0, [1, 3]].numpy() == pytest.approx(want, abs=1e-5)
+    assert complete(model, Evidence(x, observed))[0, [1, 3]].numpy() == pytest.approx(
+        want, abs=1e-5
+    )
     left = covariance[np.ix_([1, 3], [1, 3])] - gain @ covariance[np.ix_([0, 2], [1, 3])]
     p = (1 - model.unforeseen.sigmoid()).detach().numpy()
     nats = -sum(q * np.log(q) + (1 - q) * np.log(1 - q) for q in p) + p[0] * np.log(0.5)
     for kept in product((True, False), repeat=2):
         share = np.prod(np.where(kept, p, 1 - p))
         nats += share * 0.5 * np.linalg.slogdet(2 * np.pi * np.e * left[np.ix_(kept, kept)])[1]
-    assert float(entropy(model, x, observed)) == pytest.approx(nats, abs=1e-6)
+    assert float(entropy(model, Evidence(x, observed))) == pytest.approx(nats, abs=1e-6)
     closed = made_up("gaussian", Schema((3,), (Real(),) * 3))
     left = closed.covariance().detach().numpy()[1:, 1:]
     shared = -0.5 * np.log(1 - left[0, 1] ** 2 / left[0, 0] / left[1, 1])
     nothing = torch.zeros(1, 3, dtype=torch.bool)
-    assert information(closed, torch.zeros(1, 3), nothing, 1, 2) == pytest.approx(shared, abs=1e-4)
+    assert information(closed, Evidence(torch.zeros(1, 3), nothing), 1, 2) == pytest.approx(
+        shared, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("parts", ["independent", "chow_liu"])
@@ -520,7 +527,7 @@ def test_an_independent_library_agrees(name):
         inference.setEvidence({f"v{i}": int(x[0, i]) for i in seen})
         inference.makeInference()
         for i in set(range(7)) - set(seen):
-            p = query(model, x, observed, i, generator_for(CPU, 0)).outcome
+            p = query(model, Evidence(x, observed), i, generator_for(CPU, 0)).outcome
             assert finite(p).exp().numpy() == pytest.approx(
                 inference.posterior(f"v{i}").toarray(), abs=1e-6
             )
@@ -538,8 +545,8 @@ def test_an_independent_library_agrees(name):
             for e in fits
         ]
         best = fits[int(np.argmax(heights))]
-        assert complete(model, x, observed)[0].tolist() == best
-        assert float(model.log_marginal(x, observed)) == pytest.approx(
+        assert complete(model, Evidence(x, observed))[0].tolist() == best
+        assert float(model.log_marginal(Evidence(x, observed))) == pytest.approx(
             np.log(inference.evidenceProbability()), abs=1e-6
         )
         pair = [i for i in (0, 2, 5) if i not in seen][:2]
@@ -548,7 +555,7 @@ def test_an_independent_library_agrees(name):
         joint.addJointTarget({f"v{i}" for i in pair})
         p = joint.jointPosterior({f"v{i}" for i in pair}).toarray()
         want = (p * np.log(p / (p.sum(0, keepdims=True) * p.sum(1, keepdims=True)))).sum()
-        assert information(model, x, observed, *pair) == pytest.approx(want, abs=1e-5)
+        assert information(model, Evidence(x, observed), *pair) == pytest.approx(want, abs=1e-5)
 
 
 # as users ask

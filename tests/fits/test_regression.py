@@ -22,6 +22,7 @@ from plausibly.evaluation.answers.regression import (
     shortest_interval,
 )
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Grid, Level, Real
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit
@@ -234,7 +235,7 @@ def test_wrong_distributions_are_told(numbers):
     i, kind = 1, run.model.schema.kinds[1]
     events = run.format.questions(frame[:2000])
     model = run.model.predict_given(
-        events.codes.float(), torch.tensor([[True, False, True]]).expand(2000, 3)
+        Evidence(events.codes.float(), torch.tensor([[True, False, True]]).expand(2000, 3))
     ).one(i)
     sound, reached = model.log_probs, model.log_probs.exp().cumsum(1)
     sure = sound.masked_fill((reached < 0.25) | (reached > 0.75), -20.0).log_softmax(

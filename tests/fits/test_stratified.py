@@ -6,6 +6,7 @@ import torch
 from oracles import random_table
 
 from plausibly.contract.checks import run_checks, shake_weights
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.stratified import Stratified, stratify
@@ -77,7 +78,7 @@ def test_it_is_the_parts_learned_on_the_classes(part):
         assert torch.allclose(model.log_prob(rows).float(), want, atol=1e-4)
     seen = torch.ones(len(valid), 4, dtype=torch.bool)
     seen[:, 2] = False
-    got = model.predict_given(valid, seen).one(2).log_probs.exp()
+    got = model.predict_given(Evidence(valid, seen)).one(2).log_probs.exp()
     assert torch.allclose(got.float(), posterior(model, valid).float(), atol=1e-5)
 
 
@@ -165,14 +166,16 @@ def test_evidence_on_the_label_weighs_the_parts():
     seen[:, 2] = False
     allowed = torch.ones(sum(TABLE.codes), dtype=torch.bool)
     allowed[2 + 3 + 1] = False  # the label's second code
-    y = model.sample_given(x, seen, generator_for(torch.device("cpu"), 0), allowed)[:, 2]
+    y = model.sample_given(Evidence(x, seen, allowed), generator_for(torch.device("cpu"), 0))[:, 2]
     p = posterior(model, x[:1])[0]
     p = (p * torch.tensor([1.0, 0.0, 1.0])) / (p[0] + p[2])
     assert (y != 1).all()
     assert abs(float((y == 0).double().mean() - p[0])) < 6 * float(
         (p[0] * (1 - p[0]) / 6000) ** 0.5
     )
-    mass = model.log_marginal(x[:1], seen[:1], allowed) - model.log_marginal(x[:1], seen[:1])
+    mass = model.log_marginal(Evidence(x[:1], seen[:1], allowed)) - model.log_marginal(
+        Evidence(x[:1], seen[:1])
+    )
     full = posterior(model, x[:1])[0]
     assert float(mass) == pytest.approx(float((full[0] + full[2]).log()), abs=1e-5)
 

@@ -11,6 +11,7 @@ from plausibly.contract.checks import shake_weights
 from plausibly.contract.examination import Examination
 from plausibly.contract.promises.precision import single_precision_will_do
 from plausibly.events.bins import Binning
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.bounds import OBJECTIVES
@@ -328,11 +329,14 @@ def test_long_odds_are_told(root_is_hub):
     model, x = star(260, 0.9625, root_is_hub), torch.zeros(1, 261)
     hidden = torch.ones(1, 261, dtype=torch.bool)
     hidden[0, 0] = False
-    logs = model.predict_given(x, hidden).one(0).log_probs[0]
+    logs = model.predict_given(Evidence(x, hidden)).one(0).log_probs[0]
     odds = float(model.tables.each()[2][0] @ torch.tensor([1.0, -1.0], dtype=torch.float64))
     assert float(logs[1]) == pytest.approx(-260 * odds, rel=1e-9) and -850 < float(logs[1]) < -840
     x[0, 0] = 1
-    whole, rest = model.log_marginal(x, torch.ones_like(hidden)), model.log_marginal(x, hidden)
+    whole, rest = (
+        model.log_marginal(Evidence(x, torch.ones_like(hidden))),
+        model.log_marginal(Evidence(x, hidden)),
+    )
     assert float(whole - rest) == pytest.approx(float(logs[1]), rel=1e-9)
 
 
@@ -342,7 +346,7 @@ def test_no_evidence_overrules_an_observed_cell(children):
     model, x = star(children, 1 - 2e-9), torch.ones(1, children + 1)
     x[0, 0], seen = 0, torch.ones(1, children + 1, dtype=torch.bool)
     seen[0, 1] = False
-    logs = model.predict_given(x, seen).one(1).log_probs[0]
+    logs = model.predict_given(Evidence(x, seen)).one(1).log_probs[0]
     assert float(logs[1].exp()) == pytest.approx(2e-9, rel=1e-6)
     assert float(logs[0]) == pytest.approx(log1p(-2e-9), rel=1e-4)
 
@@ -388,10 +392,13 @@ def test_nothing_scores_minus_infinity(name, size):
             inside = Binning(FOUR).peaks()[8 + codes[row, 3]] if seen[3] else 0.0
             total = logs[known].logsumexp(0)
             assert (
-                apart(model.log_marginal(events[row][None], observed), (total + inside)[None])
+                apart(
+                    model.log_marginal(Evidence(events[row][None], observed)),
+                    (total + inside)[None],
+                )
                 < 1e-6
             )
-            outcome = model.predict_given(events[row][None], observed)
+            outcome = model.predict_given(Evidence(events[row][None], observed))
             for i in range(4):
                 if seen[i]:
                     continue

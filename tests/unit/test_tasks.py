@@ -21,7 +21,8 @@ from plausibly.evaluation.likelihood.likelihood import (
     likelihood,
     likelihood_difference,
 )
-from plausibly.events.kinds import Category, Level
+from plausibly.events.evidence import Evidence
+from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families import particles
 from plausibly.families.particles import LookaheadTree
@@ -31,6 +32,7 @@ from plausibly.models.markov import Markov
 from plausibly.runs.board import Board, BoardRow
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import load_tasks
+from plausibly.tasks.classify import classify
 from plausibly.tasks.impute import impute
 from plausibly.tasks.sample import sample
 from plausibly.tasks.score import conditionals, marginal, score
@@ -60,7 +62,9 @@ def test_filled_cells_follow_the_posterior(name, seen):
     with torch.no_grad():
         p = (model.log_prob(events).double().exp() * fits).numpy()
     p /= p.sum()
-    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1)).codes
+    drawn = impute(
+        model, Evidence(x, observed, model.schema.code_mask(False)).expand(n), generator_for(CPU, 1)
+    ).codes
     places = [int(np.ravel_multi_index(row.long().tolist(), SMALL.codes)) for row in drawn]
     share = np.bincount(places, minlength=len(p)) / n
     error = np.sqrt(p * (1 - p) / n + 1e-9)
@@ -75,8 +79,18 @@ def test_behind_a_prefix_one_particle_is_exact():
         torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4),
         torch.tensor([[True, True, False, False]]).expand(n, 4),
     )
-    drawn = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=1).codes
-    again = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=64).codes
+    drawn = impute(
+        model,
+        Evidence(x, observed, model.schema.code_mask(True)),
+        generator_for(CPU, 2),
+        particles=1,
+    ).codes
+    again = impute(
+        model,
+        Evidence(x, observed, model.schema.code_mask(True)),
+        generator_for(CPU, 2),
+        particles=64,
+    ).codes
     assert torch.equal(drawn, again)
 
 
@@ -94,7 +108,14 @@ def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
     x, observed = torch.zeros(2000, 3), torch.tensor([[True, False, False]]).expand(2000, 3)
     for rule in (impute.rules[AutoregressiveModel][1], impute):
         share = float(
-            rule(model, x, observed, generator_for(CPU, 1), particles=200).codes[:, 1].mean()
+            rule(
+                model,
+                Evidence(x, observed, model.schema.code_mask(False)),
+                generator_for(CPU, 1),
+                particles=200,
+            )
+            .codes[:, 1]
+            .mean()
         )
         assert abs(share - 0.9 / 0.95) < 0.03
 
@@ -139,7 +160,7 @@ def test_marginals_of_every_subset(name):
         want = torch.stack(
             [logs[((events == row) | ~torch.tensor(seen)).all(1)].logsumexp(0) for row in x]
         )
-        assert torch.allclose(marginal(model, x, observed), want, atol=1e-5)
+        assert torch.allclose(marginal(model, Evidence(x, observed)), want, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", accepting(SMALL))
@@ -159,7 +180,7 @@ def test_a_task_refuses_with_its_reason():
         Unsupported,
         match="made does not answer marginal: summing variables out is exact only for tractable models",
     ):
-        marginal(made_up("made"), SMALL.all_events(), torch.ones(1, 4))
+        marginal(made_up("made"), Evidence(SMALL.all_events(), torch.ones(1, 4)))
 
 
 def test_the_registry_tells_tasks_and_refusals():
@@ -248,3 +269,12 @@ def test_each_capability_adds_to_the_one_above():
     for model in exact:
         ladder = [kind for kind in model.__mro__ if kind.__module__.endswith("capabilities")]
         assert all(issubclass(a, b) for a, b in zip(ladder, ladder[1:], strict=False))
+
+
+def test_labels_to_compare_with_stay_as_they_are():
+    """Each label is put into a copy of the events; float32 ones, as real columns have them, were given away."""
+    schema = Schema((3,), (Category(3), Real(), Category(2)))
+    model, x = made_up("made", schema), torch.tensor([[0.0, 1.0, 1.0], [2.0, 0.5, 0.0]])
+    assert model.order[-1] != 0
+    before, found = x.clone(), classify(model, Evidence.whole(x), 0).log_probs
+    assert torch.equal(x, before) and found.exp().sum(1).tolist() == pytest.approx([1, 1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import reduce
 
 import torch
@@ -14,6 +13,7 @@ from plausibly.contract.enumeration import is_listable, node_log_probs, spread_r
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import Finding, promise
 from plausibly.contract.result import larger
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Kind
 from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
@@ -25,49 +25,38 @@ ROWS_GIVEN = 4000
 @promise(TractableModel, "nats", within=1e-3)
 def marginals_agree(exam: Examination[TractableModel]) -> Finding:
     """With enumeration where all events can be listed; else: all observed gives log p, and a variable more sums to less."""
-    x, observed = some_observed(exam.model, 24)
-    got = exam.model.log_marginal(x, observed).double().cpu()
+    evidence = some_observed(exam.model, 24)
+    got = exam.model.log_marginal(evidence).double().cpu()
     if is_listable(exam.schema):
-        want = add_events_up(exam, x.flatten(1).cpu(), observed.flatten(1).cpu())
+        want = add_events_up(exam, evidence.flatten().to(torch.device("cpu")))
         return Finding((got - want).abs().max(), "from the sum over all events")
-    whole = exam.model.log_marginal(x, torch.ones_like(observed)) - exam.model.log_prob(x)
-    gap = marginal_gap(exam.model, x, observed, got)
+    whole = exam.model.log_marginal(Evidence.whole(evidence.x)) - exam.model.log_prob(evidence.x)
+    gap = marginal_gap(exam.model, evidence, got)
     worst = torch.maximum(whole.abs().max().cpu(), gap)
     return Finding(worst, "between a marginal and its parts")
 
 
-def add_events_up(exam: Examination[TractableModel], x: Tensor, observed: Tensor) -> Tensor:
+def add_events_up(exam: Examination[TractableModel], evidence: Evidence) -> Tensor:
     """log p of what is observed, by the sum over all events that agree with it."""
     nodes, logs = exam.nodes
-    rows = zip(x, observed, strict=True)
+    rows = zip(evidence.x, evidence.observed, strict=True)
     sums = [logs[((nodes.points == row) | ~seen).all(1)].logsumexp(0) for row, seen in rows]
     return torch.stack(sums)
 
 
-def marginal_gap(model: TractableModel, x: Tensor, observed: Tensor, got: Tensor) -> Tensor:
+def marginal_gap(model: TractableModel, evidence: Evidence, got: Tensor) -> Tensor:
     """log p(observed) against the sum over one more variable's codes."""
     i = model.schema.size // 2
-    more = observed.flatten(1).clone()
-    free = ~more[:, i].cpu()
-    more[:, i] = True
+    free = ~evidence.observed.flatten(1)[:, i].cpu()
     if not free.any():
         return torch.zeros(())
-    points, weights = quadrature(
-        model.schema.kinds[i], model.predict_given(x, observed).one(i), len(x)
-    )
+    outcome = model.predict_given(evidence).one(i)
+    points, weights = quadrature(model.schema.kinds[i], outcome, len(evidence))
     parts = [
-        model.log_marginal(y, more.view(x.shape)).double().cpu() + weight.log()
-        for y, weight in zip(put_points(x, i, points), weights, strict=True)
+        model.log_marginal(evidence.with_known(i, point)).double().cpu() + weight.log()
+        for point, weight in zip(points, weights, strict=True)
     ]
     return (torch.stack(parts).logsumexp(0) - got)[free].abs().amax()
-
-
-def put_points(x: Tensor, i: int, points: Tensor) -> Iterator[Tensor]:
-    """The events with each of a variable's points in turn, (points, rows)."""
-    for point in points:
-        flat = x.flatten(1).clone()
-        flat[:, i] = point
-        yield flat.view(x.shape)
 
 
 @promise(
@@ -75,17 +64,16 @@ def put_points(x: Tensor, i: int, points: Tensor) -> Iterator[Tensor]:
 )
 def conditionals_agree(exam: Examination[TractableModel]) -> float:
     """p(x_i | observed) against the ratio of two marginals, for some variables."""
-    x, observed = some_observed(exam.model, 12)
-    outcome, base = exam.model.predict_given(x, observed), exam.model.log_marginal(x, observed)
+    evidence = some_observed(exam.model, 12)
+    outcome, base = exam.model.predict_given(evidence), exam.model.log_marginal(evidence)
     worst = 0.0
     for i in spread_ranks(exam.schema.size, 6):
-        seen = observed.flatten(1).clone()
-        free = ~seen[:, i]
-        seen[:, i] = True
-        points = quadrature(exam.schema.kinds[i], outcome.one(i), len(x))[0]
-        for y in put_points(x, i, points[:: max(1, len(points) // 8)]):
-            want = (exam.model.log_marginal(y, seen.view(x.shape)) - base).exp()
-            got = outcome.one(i).log_prob(y.flatten(1)[:, i]).exp()
+        free = ~evidence.observed.flatten(1)[:, i]
+        points = quadrature(exam.schema.kinds[i], outcome.one(i), len(evidence))[0]
+        for point in points[:: max(1, len(points) // 8)]:
+            more = evidence.with_known(i, point)
+            want = (exam.model.log_marginal(more) - base).exp()
+            got = outcome.one(i).log_prob(more.x.flatten(1)[:, i]).exp()
             worst = reduce(larger, (got - want)[free].abs().tolist(), worst)
     return worst
 
@@ -93,15 +81,14 @@ def conditionals_agree(exam: Examination[TractableModel]) -> float:
 @promise(TractableModel, "standard errors between counts and p", within=6)
 def given_samples_follow(exam: Examination[TractableModel]) -> Tensor | float:
     """Draws given half of the variables: observed cells stay, and one free variable follows its conditional."""
-    x, _ = some_observed(exam.model, 1)
-    observed = torch.zeros_like(x, dtype=torch.bool)
-    observed.flatten(1)[:, 1::2] = True
-    many, seen = (each.expand(ROWS_GIVEN, *x.shape[1:]) for each in (x, observed))
+    x = some_observed(exam.model, 1).x
+    evidence = Evidence.some(x, range(1, exam.schema.size, 2))
+    many = evidence.expand(ROWS_GIVEN)
     generator = generator_for(exam.device, Stream.CHECKED_ANSWERS)
-    drawn = exam.model.sample_given(many, seen, generator)
-    if (drawn != many)[seen].any():
+    drawn = exam.model.sample_given(many, generator)
+    if (drawn != many.x)[many.observed].any():
         return float("inf")
-    p = cell_probabilities(exam, x, exam.model.predict_given(x, observed).one(0))
+    p = cell_probabilities(exam, x, exam.model.predict_given(evidence).one(0))
     codes = exam.schema.event_codes(drawn.flatten(1).cpu())[:, 0]
     return error_of_counts(codes.bincount(minlength=len(p)).double(), p, exam.schema.kinds[0])
 

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, Trainable, Variational, device_of
 from plausibly.data.events import Events
@@ -15,6 +14,7 @@ from plausibly.data.questions import variable_named
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.answers.regression import Regression, evaluate_regression
+from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.classify import classify
@@ -61,9 +61,9 @@ def classify_rows(
     """p(label | the rest of the row) of questions, by variable `i`; `present` names the columns that there are."""
     kind = model.schema.kinds[i]
     assert isinstance(kind, Category)
-    observed, codes = take_holes_as_evidence(model, format, events, i, present)
-    found = classify(model, codes, observed, i)
-    truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
+    asked = take_holes_as_evidence(model, format, events, i, present)
+    found, rows = classify(model, asked, i), asked.flatten()
+    truth = torch.where(rows.observed[:, i], rows.x[:, i].long(), -1)
     return Classification(
         name_labels(format, i, kind),
         found.log_probs[:, : kind.regular].softmax(1).numpy(),
@@ -90,23 +90,21 @@ def regress_rows(
     particles: int,
 ) -> Regression:
     """The distribution of variable `i` given the rest of each row; `present` names the columns that there are."""
-    observed, codes = take_holes_as_evidence(model, format, events, i, present)
-    unknown = observed.clone()
-    unknown[:, i] = False
+    asked = take_holes_as_evidence(model, format, events, i, present).without(i)
     noise = generator_for(device_of(model), seed, Stream.REGRESSIONS)
-    found = query(model, codes, unknown.view(codes.shape), i, noise, particles)
+    found = query(model, asked, i, noise, particles)
     return evaluate_regression(format, events, i, found, np.random.default_rng((seed, 3)))
 
 
 def take_holes_as_evidence(
     model: Trainable, format: Format, events: Events, target: int, present: Collection[str]
-) -> tuple[Tensor, Tensor]:
-    """Which cells are known, (rows, variables), and events in which a hole of a column that is there is evidence.
+) -> Evidence:
+    """What is known of rows, where a hole of a column that is there is evidence.
 
     It is the code of holes, or that of what is not foreseen. UserError where the model must know what is not.
     """
-    assert events.observed is not None
-    observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
+    rows = events.evidence().flatten()
+    codes, observed = rows.x.clone(), rows.observed.clone()
     for i, kind in enumerate(model.schema.kinds):
         unknown = ~observed[:, i]
         if i == target or not unknown.any():
@@ -119,4 +117,5 @@ def take_holes_as_evidence(
             raise UserError(
                 f"row {row}, column {format.names[i]!r}: a hole, where there was none in training"
             )
-    return observed, codes.view(events.codes.shape)
+    shape = events.codes.shape
+    return Evidence(codes.view(shape), observed.view(shape))

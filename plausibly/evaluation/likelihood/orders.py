@@ -17,6 +17,7 @@ from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, device_of
 from plausibly.events.batches import batches
+from plausibly.events.evidence import Evidence
 from plausibly.system.randomness import Stream, generator_for
 
 if TYPE_CHECKING:
@@ -67,14 +68,9 @@ def log_prob_in(model: AnyOrderModel, codes: Tensor, order: Sequence[int]) -> Te
     parts = []
     for x in batches(codes, 512):
         x = x.to(device_of(model))
-        observed, total = (
-            torch.zeros_like(x, dtype=torch.bool),
-            torch.zeros(len(x), dtype=torch.float64),
-        )
-        for i in order:
-            total += (
-                model.predict_given(x, observed).one(i).log_prob(x.flatten(1)[:, i]).double().cpu()
-            )
-            observed.flatten(1)[:, i] = True
+        total = torch.zeros(len(x), dtype=torch.float64)
+        for place, i in enumerate(order):
+            outcome = model.predict_given(Evidence.some(x, order[:place])).one(i)
+            total += outcome.log_prob(x.flatten(1)[:, i]).double().cpu()
         parts.append(total)
     return torch.cat(parts)

@@ -1,0 +1,111 @@
+"""What is known of events, as one value: the question that a model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Num
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Events `x` of which the `observed` cells are known; each other cell has a code that is `allowed`.
+
+    `allowed` goes variable by variable and is the same for all events; None stands for all codes. What `x` holds where
+    a cell is not observed means nothing. Methods that change something return another value.
+
+    >>> two = Evidence(torch.zeros(2, 3), torch.tensor([[True, True, False]] * 2))
+    >>> two.with_known(2, 1.0).x
+    tensor([[0., 0., 1.],
+            [0., 0., 1.]])
+    >>> two.without(0).observed[0]
+    tensor([False,  True, False])
+    """
+
+    x: Num[Tensor, "batch *shape"]
+    observed: Bool[Tensor, "batch *shape"]
+    allowed: Bool[Tensor, "all_codes"] | None = None
+
+    @classmethod
+    def whole(cls, x: Tensor) -> Evidence:
+        """Events of which every cell is known."""
+        return cls(x, torch.ones_like(x, dtype=torch.bool))
+
+    @classmethod
+    def nothing(cls, x: Tensor) -> Evidence:
+        """As many events as in `x`, of which nothing is known."""
+        return cls(x, torch.zeros_like(x, dtype=torch.bool))
+
+    @classmethod
+    def some(cls, x: Tensor, variables: Sequence[int]) -> Evidence:
+        """Events of which some variables are known, and no others."""
+        observed = torch.zeros_like(x, dtype=torch.bool).flatten(1)
+        observed[:, list(variables)] = True
+        return cls(x, observed.view(x.shape))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Tensor | slice) -> Evidence:
+        return replace(self, x=self.x[rows], observed=self.observed[rows])
+
+    def batches(self, rows: int, device: torch.device) -> Iterator[Evidence]:
+        """Some events at a time as a model takes them: float32, where the model is."""
+        for start in range(0, max(len(self), 1), rows):
+            yield self[start : start + rows].to(device)
+
+    def to(self, device: torch.device) -> Evidence:
+        """The events on a device, as float32; what is allowed stays where it is."""
+        return replace(self, x=self.x.to(device).float(), observed=self.observed.to(device))
+
+    def flatten(self) -> Evidence:
+        """The events as rows, (batch, variables)."""
+        return replace(self, x=self.x.flatten(1), observed=self.observed.flatten(1))
+
+    def repeat(self, many: int) -> Evidence:
+        """All events, so many times one after the other."""
+        times = (many, *[1] * (self.x.ndim - 1))
+        return replace(self, x=self.x.repeat(times), observed=self.observed.repeat(times))
+
+    def expand(self, many: int) -> Evidence:
+        """One event so many times."""
+        shape = (many, *self.x.shape[1:])
+        return replace(self, x=self.x.expand(shape), observed=self.observed.expand(shape))
+
+    def with_known(self, i: int, value: Tensor | float) -> Evidence:
+        """The same with variable `i` observed: its value in each event, or in all."""
+        x, observed = self.x.flatten(1).clone(), self.observed.flatten(1).clone()
+        x[:, i], observed[:, i] = value, True
+        return self._shaped(x, observed)
+
+    def without(self, i: int) -> Evidence:
+        """The same with variable `i` unobserved."""
+        observed = self.observed.flatten(1).clone()
+        observed[:, i] = False
+        return self._shaped(self.x, observed)
+
+    def _shaped(self, x: Tensor, observed: Tensor) -> Evidence:
+        shape = self.x.shape
+        return replace(self, x=x.reshape(shape), observed=observed.reshape(shape))
+
+    def allowed_codes(self, codes: Sequence[int]) -> tuple[Tensor, ...]:
+        """Which codes an unobserved cell may have, of each variable with so many, where the events are."""
+        allowed = self.allowed
+        if allowed is None:
+            allowed = torch.ones(sum(codes), dtype=torch.bool)
+        return allowed.to(self.x.device).split(list(codes))
+
+    def with_allowed(self, allowed: Tensor | None) -> Evidence:
+        """The same, whose unobserved cells have one of these codes."""
+        return replace(self, allowed=allowed)
+
+    def with_events(self, x: Tensor) -> Evidence:
+        """The same cells of other events."""
+        return replace(self, x=x)
+
+    def fill(self, drawn: Tensor) -> Tensor:
+        """Events with the observed cells as they are and the others as drawn."""
+        return torch.where(self.observed, self.x, drawn)
