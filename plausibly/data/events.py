@@ -39,7 +39,7 @@ class Events:
         return len(self.codes)
 
     def evidence(self, allowed: Tensor | None = None) -> Evidence:
-        """What is known of these rows, and what the cells that are not may be."""
+        """The rows as evidence: what is known of them, and what the cells that are not may be."""
         if self.observed is None:
             return Evidence.whole(self.codes).with_allowed(allowed)
         return Evidence(self.codes, self.observed, allowed)

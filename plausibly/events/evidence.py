@@ -1,4 +1,4 @@
-"""What is known of events, as one value: the question that a model is asked."""
+"""Evidence: what is known of events, as one value, of which a model is asked."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def regress_rows(
 def take_holes_as_evidence(
     model: Trainable, format: Format, events: Events, target: int, present: Collection[str]
 ) -> Evidence:
-    """What is known of rows, where a hole of a column that is there is evidence.
+    """Rows as evidence, of which a hole of a column that is there is a part.
 
     It is the code of holes, or that of what is not foreseen. UserError where the model must know what is not.
     """
