@@ -89,6 +89,8 @@ def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str
     if kind == "f":
         # factorize and iteration widen small floats, whose shortest texts are then long
         distinct = np.asarray(distinct, dtype=getattr(dtype, "numpy_dtype", dtype))
+    if isinstance(dtype, pd.StringDtype):
+        return np.asarray(distinct, dtype=object).tolist()
     return [cell_text(cell) for cell in distinct]
 
 

@@ -47,7 +47,7 @@ class ColumnSample:
     @cached_property
     def numbers(self) -> list[ExactNumber | None]:
         """The number that each text writes."""
-        return [parse_number(text) for text in self.texts]
+        return [*map(parse_number, self.texts)]
 
     @cached_property
     def date_forms(self) -> list[str]:

@@ -64,7 +64,8 @@ def candidate_forms(text: str) -> list[str]:
         return ["%D days %H:%M:%S" + fraction_form(len(lasts[3] or ".") - 1)]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
-        return [form for form in date_patterns() if _fits(form, text)]
+        forms = COMPACT_FORMS if text.isdecimal() else date_patterns()
+        return [form for form in forms if _fits(form, text)]
     date = text[: found.start()]
     if (found["gap"] is None) != (not date):
         return []

@@ -58,7 +58,7 @@ def number_in_steps(number: ExactNumber | None, decimals: int) -> int | None:
 
 def format_number(steps: int, decimals: int, style: str) -> str:
     """The text of a number of steps. Styles: `fixed:K` decimals, `shortest`, `dotted` (at least one decimal)."""
-    if style == "shortest" and not decimals:
+    if not decimals and style in ("shortest", "fixed:0"):
         return str(steps)
     whole, fraction = divmod(abs(steps), 10**decimals)
     digits = str(fraction).zfill(decimals) if decimals else ""
@@ -76,9 +76,14 @@ def number_style(texts: list[str], counts: np.ndarray, units: list[int], decimal
         places[len(text.partition(".")[2])] += count
     fixed = [f"fixed:{place}" for place, _ in places.most_common(2)]
     styles = [*fixed, "shortest", "dotted"] if len(fixed) == 1 else ["shortest", "dotted", *fixed]
-    printed = ([format_number(unit, decimals, style) for unit in units] for style in styles)
-    alike = [counts[np.array(own) == np.array(texts)].sum() for own in printed]
-    return styles[int(np.argmax(alike))]
+    alike = dict[str, int]()
+    for style in styles:
+        pairs = zip(texts, units, strict=True)
+        printed = [format_number(unit, decimals, style) == text for text, unit in pairs]
+        alike[style] = int(counts[printed].sum())
+        if all(printed):
+            break
+    return max(alike, key=alike.__getitem__)
 
 
 def style_of_reals(texts: list[str]) -> str:
