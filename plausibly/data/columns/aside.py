@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
 
-TEXTS_NEW = 0  # ways to code the texts of a column that is set aside
-TEXTS_GIVEN = 1
-TEXTS_ABSENT = 2
+TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(
+    3
+)  # ways to code the texts of a column that is set aside
 WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])  # of these ways
 
 
@@ -42,10 +42,8 @@ class AsideColumn(Column):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pieces = tuple(
-            piece if isinstance(piece, IdPiece) else IdPiece(**piece) for piece in self.pieces
-        )
-        object.__setattr__(self, "pieces", pieces)
+        pieces = [p if isinstance(p, IdPiece) else IdPiece(**p) for p in self.pieces]
+        object.__setattr__(self, "pieces", tuple(pieces))
         self.id_generator.generate(0, np.random.default_rng(0))
 
     def value_texts(self) -> tuple[str, ...]:

@@ -52,11 +52,10 @@ def condition_cell(column: ModelledColumn, value: Any) -> Any:
 
 def _parse_time(column: ModelledColumn, value: Any) -> Any:
     """The date or the duration that a value is, in a column whose type, or that of its categories, has such; else None."""
-    inner = column.storage.inner
-    kind = "date" if "datetime" in inner else "duration" if "timedelta" in inner else ""
-    readers = {"date": parse_moment, "duration": parse_duration}
-    reader = readers.get(kind or column.storage.kind)
-    return None if reader is None else reader(value)
+    inner, kind = column.storage.inner, column.storage.kind
+    if kind == "date" or "datetime" in inner:
+        return parse_moment(value)
+    return parse_duration(value) if kind == "duration" or "timedelta" in inner else None
 
 
 def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:

@@ -31,13 +31,14 @@ def guess_date(sight: ColumnSample) -> Column | None:
         return _date_by_type(sight)
     if _compact_months(sight):
         return _date_column(sight, "%Y%m", "months as %Y%m")
-    forms = sight.date_forms
-    if not forms and (form := _common_form(sight.known)):
-        why = f"dates or times of several forms; read and drawn as {form}"
-        return _date_column(sight, form, why)
-    if len(forms) != 1:
+    forms, known = sight.date_forms, sight.known
+    if len(forms) == 1:
+        return _date_column(sight, forms[0], f"dates or times as {forms[0]}")
+    if forms or not date_patterns.looks_dated(known.texts):
         return None
-    return _date_column(sight, forms[0], f"dates or times as {forms[0]}")
+    form = common_form(known.texts, known.counts)
+    why = f"dates or times of several forms; read and drawn as {form}"
+    return _date_column(sight, form, why) if form else None
 
 
 def _compact_months(sight: ColumnSample) -> bool:
@@ -48,11 +49,6 @@ def _compact_months(sight: ColumnSample) -> bool:
     months = dates.ticks(texts, "%Y%m")
     span = int(months.max() - months.min()) + 1
     return bool(MONTH_NAME.search(sight.name)) or (span >= MANY_MONTHS and len(texts) == span)
-
-
-def _common_form(known: ColumnSample) -> str | None:
-    dated = date_patterns.looks_dated(known.texts)
-    return common_form(known.texts, known.counts) if dated else None
 
 
 def _date_by_type(sight: ColumnSample) -> Column | None:

@@ -33,8 +33,12 @@ def ticks(texts: list[str], pattern: str) -> np.ndarray:
     found = [form.reads.fullmatch(text) for text in texts]
     places = np.flatnonzero([match is not None for match in found])
     if len(places):
-        count = _count_days if form.days else _count_ticks
-        values[places] = count(form, [match.groups() for match in found if match])
+        groups = [match.groups() for match in found if match]
+        if form.days:
+            hours = [hours_of_days(*group) for group in groups]
+            values[places] = ticks(hours, f"%H:%M:%S{form.fraction}")
+        else:
+            values[places] = _count_ticks(form, groups)
     # what no calendar or clock has, such as 30 February, is not printed so
     known = np.flatnonzero(values != OTHER)
     again = format_ticks(values[known], pattern)
@@ -42,17 +46,11 @@ def ticks(texts: list[str], pattern: str) -> np.ndarray:
     return values
 
 
-def _count_days(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
-    """Ticks of durations with days."""
-    return ticks([hours_of_days(*group) for group in groups], f"%H:%M:%S{form.fraction}")
-
-
 def _count_ticks(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
     """Ticks of what the directives read."""
     signs, *columns = zip(*groups, strict=True)
-    part: dict[str, Any] = {
-        d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)
-    }
+    pairs = zip(form.directives, columns, strict=True)
+    part: dict[str, Any] = {d[-1]: _whole(d, texts) for d, texts in pairs}
     if "y" in part:
         part["Y"] = part["y"] + np.where(part["y"] < PIVOT_YEAR, 2000, 1900)
     month = part.get("b", part.get("B", part.get("m", 1) - 1)) + 3 * (part.get("q", 1) - 1)
@@ -80,7 +78,10 @@ def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
     if form.days:
         return _with_days(values, form)
     parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
-    columns = [_part_texts(directive, parts[directive[-1]]) for directive in form.directives]
+    columns = [parts[each[-1]].tolist() for each in form.directives]
+    for place, each in enumerate(form.directives):
+        if names := DIRECTIVE_NAMES.get(each):
+            columns[place] = [names[number] for number in columns[place]]
     texts = [form.prints % row for row in zip(*columns, strict=True)]
     if form.endless:
         return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)]
@@ -113,11 +114,6 @@ def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
     found = {"Y": year, "y": year % 100, "q": month // 3 + 1, "m": month + 1, "d": day}
     return found | {"b": month, "B": month}
-
-
-def _part_texts(directive: str, part: np.ndarray) -> list[Any]:
-    names = DIRECTIVE_NAMES.get(directive)
-    return part.tolist() if names is None else [names[place] for place in part.tolist()]
 
 
 def tick_step(values: np.ndarray, pattern: str) -> tuple[int, str]:

@@ -31,6 +31,8 @@ def guess_column(sight: ColumnSample, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
+    if sight.storage.kind == "category":
+        return text_guesses.make_category(sight, "by its type")
     why = text_guesses.explain_texts(sight) or _words(sight)
     return text_guesses.make_category(sight, why)
 
@@ -46,18 +48,13 @@ def _words(sight: ColumnSample) -> str:
 
 def _attempts(storage: Storage) -> list[Callable[[ColumnSample], Column | None]]:
     if storage.kind == "category":
-        return [guess_constant, guess_boolean, guess_typed_category]
+        return [guess_constant, guess_boolean]
     if storage.is_timed:
         return [guess_constant, date_guesses.guess_date]
     keys = [guess_constant, guess_single_value, guess_boolean, text_guesses.guess_identifier]
     dates = [date_guesses.guess_date, date_guesses.guess_ambiguous]
-    return [
-        *keys,
-        *dates,
-        text_guesses.guess_code,
-        number_guesses.guess_number,
-        text_guesses.guess_label,
-    ]
+    rest = [text_guesses.guess_code, number_guesses.guess_number, text_guesses.guess_label]
+    return [*keys, *dates, *rest]
 
 
 def _apply_override(sight: ColumnSample, word: str) -> Column:
@@ -81,21 +78,16 @@ def _count_durations(sight: ColumnSample, word: str) -> ColumnSample:
 
 
 def guess_constant(sight: ColumnSample) -> Column | None:
+    """One value, or only holes."""
     if len(sight.texts) > 1 or (sight.texts and sight.holes):
         return None
     why = "only one value" if sight.texts else "only holes"
     return AsideColumn(**sight.common(why), role="constant", text=next(iter(sight.texts), None))
 
 
-def guess_typed_category(sight: ColumnSample) -> Column:
-    return text_guesses.make_category(sight, "by its type")
-
-
 def guess_single_value(sight: ColumnSample) -> Column | None:
-    """One value, or a hole."""
-    return (
-        text_guesses.make_category(sight, "one value and holes") if len(sight.texts) == 1 else None
-    )
+    single = len(sight.texts) == 1
+    return text_guesses.make_category(sight, "one value and holes") if single else None
 
 
 def guess_boolean(sight: ColumnSample) -> Column | None:
@@ -115,9 +107,9 @@ def _guess_any_boolean(sight: ColumnSample) -> Column | None:
 OVERRIDES: dict[str, Callable[[ColumnSample], Column | None]] = {
     "boolean": _guess_any_boolean,
     "category": lambda sight: text_guesses.make_category(sight, SAID),
-    "integer": number_guesses.guess_integer,
+    "integer": lambda sight: number_guesses.grid_column(sight.known, 0),
     "number": number_guesses.guess_number,
-    "real": number_guesses.guess_real,
+    "real": lambda sight: number_guesses.real_column(sight.known.pointed, SAID),
     "date": date_guesses.guess_any_date,
     "id": lambda sight: text_guesses.set_aside(sight, "id", SAID),
     "text": lambda sight: text_guesses.set_aside(sight, "text", SAID),

@@ -34,15 +34,12 @@ def guess_number(sight: ColumnSample) -> Column | None:
     decimals = numbers.decimal_resolution(sight.numbers, sight.counts)
     is_small = sight.storage.dtype.lower() in SMALL_FLOATS
     if decimals is None or (is_small and decimals > MAX_SMALL_DECIMALS):
-        return _real_column(sight)
-    return _grid_column(sight, decimals)
+        return real_column(sight)
+    return grid_column(sight, decimals)
 
 
-def guess_integer(sight: ColumnSample) -> Column | None:
-    return _grid_column(sight.known, 0)
-
-
-def _grid_column(sight: ColumnSample, decimals: int) -> Column | None:
+def grid_column(sight: ColumnSample, decimals: int) -> Column | None:
+    """Numbers of so many decimals."""
     steps = [numbers.number_in_steps(found, decimals) for found in sight.numbers]
     fitting = np.array([step is not None for step in steps], dtype=bool)
     if not fitting.any():
@@ -75,12 +72,8 @@ def _epoch(name: str, values: Any) -> str:
     return ""
 
 
-def guess_real(sight: ColumnSample) -> Column | None:
+def real_column(sight: ColumnSample, why: str = "real numbers") -> Column | None:
     """Numbers with a density, at whatever resolution they were recorded."""
-    return _real_column(sight.known.pointed, "as you said")
-
-
-def _real_column(sight: ColumnSample, why: str = "real numbers") -> Column | None:
     places = [place for place, number in enumerate(sight.numbers) if number]
     texts = [sight.texts[place] for place in places]
     style = numbers.style_of_reals(texts)

@@ -129,23 +129,19 @@ class Storage:
         import pandas as pd
 
         if self.kind == "category":
-            return self._cast_categories(index, distinct)
-        if self.dtype.startswith("object"):
-            cast = cell_arrays.OBJECT_PARSERS[self.dtype.partition(":")[2]]
-            cells = np.array([*map(cast, distinct), None if self.none else np.nan], dtype=object)
-            return pd.Series(cells[index], dtype="object")
-        holes = bool((index < 0).any())
-        extended = list(distinct) + ([None] if holes else [])
-        found = cell_arrays.array_of_texts(self.dtype, extended, holes, self.local)
-        return pd.Series(found.take(index % max(len(extended), 1)))
-
-    def _cast_categories(self, index: np.ndarray, distinct: np.ndarray) -> Any:
-        import pandas as pd
-
-        places = np.array([self.categories.index(text) for text in distinct] + [-1])
-        inner = cell_arrays.array_of_texts(self.inner, list(self.categories), False)
-        codes = pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered)
-        return pd.Series(codes)
+            places = np.array([*map(self.categories.index, distinct), -1])
+            inner = cell_arrays.array_of_texts(self.inner, list(self.categories), False)
+            cells = pd.Categorical.from_codes(places[index], inner, ordered=self.ordered)
+        elif self.dtype.startswith("object"):
+            parse = cell_arrays.OBJECT_PARSERS[self.dtype.partition(":")[2]]
+            known = [*map(parse, distinct), None if self.none else np.nan]
+            return pd.Series(np.array(known, dtype=object)[index], dtype="object")
+        else:
+            holes = bool((index < 0).any())
+            texts = [*distinct, None] if holes else list(distinct)
+            own = cell_arrays.array_of_texts(self.dtype, texts, holes, self.local)
+            cells = own.take(index % max(len(texts), 1))
+        return pd.Series(cells)
 
 
 def _without_others(texts: Any) -> np.ndarray:
