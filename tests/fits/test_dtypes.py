@@ -187,5 +187,5 @@ def test_ids_set_aside_keep_their_type():
     ],
 )
 def test_bounds_of_whole_numbers(dtype, bounds):
-    assert Storage(dtype, "integer").bounds == bounds
-    assert Storage(dtype, "text").bounds is None
+    assert Storage(dtype, "integer").limits(0) == bounds
+    assert Storage(dtype, "text").limits(0) is None
