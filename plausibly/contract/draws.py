@@ -8,7 +8,6 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, Model, Trainable, device_of
 from plausibly.events.bins import Binning
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
 
@@ -61,6 +60,6 @@ def wrong_cells(schema: Schema, x: Tensor) -> float:
     if x.shape[1:] != schema.shape or not len(x) or x.dtype != torch.float32:
         return float("inf")
     codes = torch.tensor(schema.codes, device=x.device).view(schema.shape)
-    real = torch.tensor([isinstance(kind, Real) for kind in schema.kinds], device=x.device)
+    real = torch.tensor([kind.continuous for kind in schema.kinds], device=x.device)
     off_grid = (x != x.round()) | (x < 0) | (x >= codes)
     return float(((~real.view(schema.shape) & off_grid) | ~x.isfinite()).sum())

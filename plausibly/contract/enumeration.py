@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, DensityModel, Model, Trainable, device_of
-from plausibly.events.kinds import Kind, Real
+from plausibly.events.kinds import Kind
 from plausibly.events.schema import Schema
 from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
@@ -38,7 +38,7 @@ def nodes_of(model: Model, variables: tuple[int, ...]) -> Nodes:
     """All combinations of the variables' nodes. Only the first in the order may be real: its outcome is always the same."""
     columns = []
     for i in variables:
-        outcome = first_outcome(model, i) if isinstance(model.schema.kinds[i], Real) else None
+        outcome = first_outcome(model, i) if model.schema.kinds[i].continuous else None
         columns.append([side[:, 0] for side in quadrature(model.schema.kinds[i], outcome, 1)])
     points = torch.cartesian_prod(*(points for points, _ in columns)).reshape(-1, len(variables))
     weights = (
@@ -58,7 +58,7 @@ def leading(model: AutoregressiveModel) -> tuple[int, ...]:
     """The first variables in the model's order that have at most 65,536 nodes together, one real one at most."""
     nodes, chosen = 1, list[int]()
     for i in model.order:
-        real = isinstance(model.schema.kinds[i], Real)
+        real = model.schema.kinds[i].continuous
         if real and chosen:
             break
         nodes *= len(nodes_of(model, (i,)).points) if real else model.schema.codes[i]
@@ -145,11 +145,11 @@ def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
     NaN where some log p is.
     """
     points = quadrature(kind, one, len(x))[0]
-    if isinstance(kind, Real):
+    if kind.continuous:
         points = points[:: max(13, len(points) // MAX_COMPARED_POINTS)]
     a, b = log_probs_at(one, points, x), log_probs_at(other, points, x)
     top = torch.maximum(a, b)
-    share = (top - top.amax(0)).exp() if isinstance(kind, Real) else (top >= -30).double()
+    share = (top - top.amax(0)).exp() if kind.continuous else (top >= -30).double()
     if top.isnan().any():
         return float("nan")
     return float(((a - b).abs().nan_to_num(0.0) * share).max())

@@ -111,7 +111,7 @@ class NetworkModel(AutoregressiveModel):
     def fills(self, variables: Iterable[int]) -> int:
         """The number of values of the variables together by which they are summed out."""
         kinds = [self.schema.kinds[i] for i in variables]
-        each = (NODES + k.missing if isinstance(k, Real) else k.codes - 1 for k in kinds)
+        each = (NODES + k.missing if k.continuous else k.codes - 1 for k in kinds)
         return prod(each)
 
     def cells_to_sum(self, x: Tensor) -> Tensor:

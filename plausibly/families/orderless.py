@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import AnyOrderModel, Unrolled, device_of
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import HOLE, Real
+from plausibly.events.kinds import HOLE
 from plausibly.events.schema import Schema
 from plausibly.families.chains import unroll_in_order
 from plausibly.families.network import too_large
@@ -68,7 +68,7 @@ class OrderlessModel(AnyOrderModel):
         self.register_buffer("ranks", torch.arange(schema.size, device="cpu"), persistent=False)
         self.inputs, self.head = Inputs(schema), Head(schema, components, shape)
         holes = [
-            HOLE if isinstance(kind, Real) else kind.codes - 1 if kind.missing else -1
+            HOLE if kind.continuous else kind.codes - 1 if kind.missing else -1
             for kind in schema.kinds
         ]
         self.named = nn.Parameter(torch.zeros(self.head.width))

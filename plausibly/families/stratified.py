@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import TractableSum, find_model_class, free_log_weights
 from plausibly.networks.heads import free_logits, insert_share, place_of_unseen
@@ -182,7 +181,7 @@ def stratification_refusal(
     """Why the model cannot have these variables as its context, or None."""
     if len(context) != 1 or not 0 <= context[0] < schema.size:
         return f"{len(context)} variables are the context; counting models take one label"
-    if isinstance(schema.kinds[context[0]], Real):
+    if schema.kinds[context[0]].continuous:
         return f"variable {context[0]} is a real number; the context of a counting model is a label"
     if schema.size == 1:
         return "there is nothing beside the label"

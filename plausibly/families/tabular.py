@@ -19,7 +19,7 @@ from torch import Tensor
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.events.bins import Binning
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import Kind, Real
+from plausibly.events.kinds import Kind
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import MAX, SUM, Semiring, temper
 from plausibly.families.tables import LOG_NEVER, ConditionalTables, smooth_counts
@@ -365,7 +365,7 @@ def nearest_centre(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:
 
     Two codes that differ are as far apart as two reals by one scale.
     """
-    real = torch.tensor([isinstance(kind, Real) for kind in schema.kinds], device=x.device)
+    real = torch.tensor([kind.continuous for kind in schema.kinds], device=x.device)
     flat, points = x.flatten(1).clamp(max=1e3), centres.flatten(1).clamp(max=1e3)
     away = [
         torch.where(real, (flat - point).square(), (flat != point).float()).sum(1)

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
-from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.network import other_variables, too_large
 from plausibly.families.priors import PriorPart
@@ -66,7 +65,7 @@ class ImportanceTerms:
 
 def output_width(schema: Schema) -> int:
     """About how many numbers one latent is decoded to."""
-    return sum(NUMBERS_PER_REAL if isinstance(kind, Real) else kind.codes for kind in schema.kinds)
+    return sum(NUMBERS_PER_REAL if kind.continuous else kind.codes for kind in schema.kinds)
 
 
 def context_values(model: Trainable, x: Tensor) -> Tensor | None:

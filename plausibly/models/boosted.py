@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
-from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.network import shuffle_order
 from plausibly.objectives import Objective, WholePass
@@ -90,8 +89,7 @@ class Boosted(AutoregressiveModel):
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         others = sum(
-            isinstance(kind, Real) or kind.codes != 2 or kind.unforeseen > 0
-            for kind in schema.kinds
+            kind.continuous or kind.codes != 2 or kind.unforeseen > 0 for kind in schema.kinds
         )
         if others:
             return f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.errors import Unsupported, count_phrase
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import UNFORESEEN, Real
+from plausibly.events.kinds import UNFORESEEN
 from plausibly.events.schema import Schema
 from plausibly.families.normals import (
     JointNormal,
@@ -73,7 +73,7 @@ class Gaussian(DecomposableModel):
         self.below = nn.Parameter(torch.zeros(n * (n - 1) // 2))  # its other entries, row by row
         learned = sum(kind.open and not kind.unforeseen for kind in schema.kinds)
         self.unforeseen = nn.Parameter(torch.zeros(learned))  # logits
-        floors = [kind.floor for kind in schema.kinds if isinstance(kind, Real)]
+        floors = [kind.floor for kind in schema.kinds if kind.continuous]
         self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
         opened = torch.tensor([kind.open for kind in schema.kinds], device="cpu")
         self.register_buffer("open", opened, persistent=False)
@@ -85,7 +85,7 @@ class Gaussian(DecomposableModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        real = [kind for kind in schema.kinds if isinstance(kind, Real)]
+        real = [kind for kind in schema.kinds if kind.continuous]
         of_all = f"of {count_phrase(schema.size, 'variable')}"
         if others := schema.size - len(real):
             remedy = "--kind COLUMN=real or --drop COLUMN"

@@ -17,7 +17,6 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, DensityModel, TractableModel, device_of
 from plausibly.events.batches import batches
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.tasks import Task
 
@@ -70,7 +69,7 @@ def log_total(model: DensityModel, x: Tensor, i: int) -> Tensor:
 
 def finite_variables(schema: Schema) -> list[int]:
     """Variables with finitely many values."""
-    return [i for i, kind in enumerate(schema.kinds) if not isinstance(kind, Real)]
+    return [i for i, kind in enumerate(schema.kinds) if not kind.continuous]
 
 
 def rows_per_call(model: DensityModel) -> int:

@@ -9,7 +9,6 @@ with the unit. Information does not. A value never seen counts as one value, and
 
 from __future__ import annotations
 
-from math import log
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.kinds import UNFORESEEN, Kind
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Single
@@ -51,17 +50,17 @@ def entropy_of_unobserved(model: DecomposableModel, evidence: Evidence) -> Tenso
 
 def entropy_within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
     """The mean entropy of a variable's value given its event, (batch,) float64."""
-    if not isinstance(kind, Real):
+    if not kind.continuous:
         assert isinstance(outcome, Categorical)
         return outcome.log_probs.double().exp() @ torch.from_numpy(kind.code_entropies()).to(
             like.device
         )
     numbers = torch.ones(len(like), dtype=torch.float64, device=like.device)
-    for special in [UNFORESEEN] * kind.open + [HOLE] * kind.missing:
+    for special in kind.specials:
         numbers = (
             numbers - outcome.log_prob(torch.full_like(numbers, special).float()).double().exp()
         )
-    return numbers * log(kind.scale)
+    return numbers * kind.log_unit
 
 
 def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
@@ -73,11 +72,7 @@ def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
         return terms.sum(-1).expand(batch)
     points, weights = quadrature(kind, outcome, batch)
     logs = torch.stack([outcome.log_prob(point).double().cpu() for point in points])
-    scale = (
-        torch.where(points >= UNFORESEEN, 0.0, log(kind.scale))
-        if isinstance(kind, Real)
-        else torch.zeros(())
-    )
+    scale = torch.where(points >= UNFORESEEN, 0.0, kind.log_unit)
     return (weights * logs.exp() * (scale - logs.clamp(min=-1e300))).sum(0)
 
 

@@ -34,7 +34,7 @@ from plausibly.capabilities import (
 )
 from plausibly.events.batches import batches
 from plausibly.events.evidence import Evidence
-from plausibly.events.kinds import HOLE, UNFORESEEN, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.families.particles import LookaheadTree, ParticleCloud, Particles, rows_per_batch_of
 from plausibly.families.proposals import (
     EffectiveSampleSize,
@@ -111,7 +111,7 @@ def query_in_order(
 ) -> QueryOutcome:
     """As above; each row with `particles` particles where it needs any."""
     known = evidence.with_allowed(None).with_known(target, evidence.flatten().x[:, target])
-    real = isinstance(model.schema.kinds[target], Real)
+    real = model.schema.kinds[target].continuous
     many = gap_combinations(model, known)
     if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
         asked = GapQuery(model, target, generator, many)
@@ -144,7 +144,7 @@ def gap_combinations(model: AutoregressiveModel, evidence: Evidence) -> int:
     """
     missing, schema = gap_variables(model, evidence), model.schema
     known = evidence.observed.flatten(1).any(0)
-    odd = any(isinstance(schema.kinds[i], Real) or known[i] for i in missing)
+    odd = any(schema.kinds[i].continuous or known[i] for i in missing)
     return MAX_GAP_VALUES + 1 if odd else prod(schema.codes[i] for i in missing)
 
 
@@ -159,7 +159,7 @@ class GapQuery:
 
     def parts(self, known: Evidence) -> Iterator[Evidence]:
         """Rows, (rows, variables), of which the target is known too: not too many to be weighed in one go."""
-        places = PLACES_PER_TARGET if isinstance(self.model.schema.kinds[self.target], Real) else 1
+        places = PLACES_PER_TARGET if self.model.schema.kinds[self.target].continuous else 1
         some = rows_per_batch_of(self.model.schema.size, self.many * places)
         return known.flatten().batches(some, device_of(self.model))
 
@@ -193,10 +193,8 @@ class GapQuery:
                 return cast(Single, own)
             cuts = own.cuts().double()
             edges = cuts.new_tensor(kind.edges).expand(len(cuts), -1)
-            specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
-            return interpolate_density(
-                look, torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor, specials, log_weights
-            )
+            places, least = torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor
+            return interpolate_density(look, places, least, kind.specials, log_weights)
         codes = torch.arange(float(kind.codes), device=several.device).expand(len(several), -1)
         return Categorical(look(codes).logsumexp(2).log_softmax(1))
 
@@ -218,7 +216,7 @@ class GapQuery:
 
     def weigh_gaps(self, tree: LookaheadTree, known: Evidence) -> tuple[Single, Tensor]:
         """The target's outcome by particles for the gaps; and how many of them tell something, (rows,)."""
-        if isinstance(self.model.schema.kinds[self.target], Real):
+        if self.model.schema.kinds[self.target].continuous:
             return self._numbers(tree, known)
         logs, sizes, noise = [], [], self.generator.get_state()
         for code in range(self.model.schema.codes[self.target]):
@@ -242,7 +240,7 @@ class GapQuery:
         ), cloud.effective
 
 
-def narrow_density(kind: Real, logs: Tensor, values: Tensor) -> MixtureDensity:
+def narrow_density(kind: Kind, logs: Tensor, values: Tensor) -> MixtureDensity:
     """A real variable's values with their normalised log weights, both (rows, many), as normals of the least width."""
     number = values < UNFORESEEN
     weights = logs.masked_fill(~number, -1e30).log_softmax(1)
@@ -266,9 +264,7 @@ def query_by_latents(
     """As above; each row with at least `particles` draws, by noise that the row and the generator decide."""
     answer = mean_over_draws
     if target in model.context:
-        answer = (
-            query_real_context if isinstance(model.schema.kinds[target], Real) else query_context
-        )
+        answer = query_real_context if model.schema.kinds[target].continuous else query_context
     seed, rows, found = draw_seed(generator), list[Tensor](), list[WeightedOutcome]()
     for index, asked in split_alike(model, evidence.with_allowed(None), particles):
         rows.append(index)
@@ -330,6 +326,6 @@ def query_real_context(
 ) -> WeightedOutcome:
     """The target's own draws from p(context), by their weights."""
     draws, kind = asked.draws(many, generator), asked.model.schema.kinds[target]
-    assert isinstance(kind, Real) and draws.given is not None
+    assert draws.given is not None
     values = draws.given[..., asked.context.index(target)]
     return narrow_density(kind, draws.log_weights.log_softmax(1), values), draws.log_weights

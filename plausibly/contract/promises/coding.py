@@ -13,7 +13,7 @@ from plausibly.contract.examination import Examination
 from plausibly.contract.promise import promise
 from plausibly.contract.result import NotMeasured
 from plausibly.errors import Unsupported
-from plausibly.events.kinds import HOLE, UNFORESEEN, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.compress import compress
@@ -70,8 +70,7 @@ def codable(exam: Examination[Model], n: int) -> Tensor:
 
 def log_gaps(schema: Schema, x: Tensor) -> Tensor:
     """log of the distance from each real number to the next one, as float32 numbers go, summed over all events."""
-    real = [i for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
-    numbers = x.flatten(1)[:, real]
+    numbers = x.flatten(1)[:, list(schema.continuous_variables)]
     numbers = numbers[numbers < UNFORESEEN]
     gaps = torch.nextafter(numbers, torch.tensor(torch.inf)).double() - numbers.double()
     return gaps.log().sum()

@@ -15,7 +15,7 @@ from plausibly.contract.draws import draw_events
 from plausibly.contract.examination import DRAWS_PER_ROUND, Examination
 from plausibly.contract.promise import Finding, promise
 from plausibly.contract.result import NotMeasured, larger
-from plausibly.events.kinds import Kind, Real
+from plausibly.events.kinds import Kind
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for, lend_noise
 from plausibly.tasks import load_tasks
@@ -66,7 +66,7 @@ def remainders_sum_to_one(exam: Examination[Trainable]) -> float:
 
 def excess(kind: Kind) -> float:
     """The excess over 1 of p(value | code), summed over distinct values drawn inside a code."""
-    if isinstance(kind, Real):
+    if kind.continuous:
         return scaling_error(kind)
     codes = np.repeat(np.arange(kind.codes), 50)
     values = kind.draw(codes, np.random.default_rng(0))
@@ -79,7 +79,7 @@ def excess(kind: Kind) -> float:
     return worst
 
 
-def scaling_error(kind: Real) -> float:
+def scaling_error(kind: Kind) -> float:
     """The distance from one of the integral of a density of events, taken over to values by `log_within`."""
     events = np.linspace(-1, 1, 101)
     values = kind.draw(events, np.random.default_rng(0))

@@ -97,6 +97,11 @@ class Kind(ABC):
         return 0.0
 
     @property
+    def log_unit(self) -> float:
+        """log of how many of a value's units an event's has; 0 for events that are codes."""
+        return 0.0
+
+    @property
     def specials(self) -> list[float]:
         """The events that stand for no foreseen value: of what is not foreseen, and of a hole."""
         return [float(code) for code in range(self.regular, self.codes)]

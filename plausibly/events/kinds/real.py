@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +74,10 @@ class Real(Kind):
         events[other] = UNFORESEEN
         events[hole] = HOLE if self.missing else UNFORESEEN
         return events
+
+    @property
+    def log_unit(self) -> float:
+        return log(self.scale)
 
     @property
     def specials(self) -> list[float]:
