@@ -17,7 +17,9 @@ from plausibly.jobs import files
 from plausibly.jobs.shards import Shards, work_here
 from plausibly.runs import sharded
 
-N = 1250
+N, SHARD = 1250, 500  # rows, and of a shard
+FEW = ("order_id", "country", "channel", "price", "total", "ordered", "due", "late", "status")
+COLUMNS = [*FEW, "returned", "member", "rating"]  # of many levels only some, which take seconds
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    orders = chunk(0, 4000)
-    orders["signed"] = pd.Series(np.arange(4000) % 7 - 3, dtype="int64")
+    orders = chunk(0, N)[COLUMNS]
+    orders["signed"] = pd.Series(np.arange(N) % 7 - 3, dtype="int64")
     orders.to_parquet(folder / "orders.parquet")
     orders.head(N).to_parquet(folder / "some.parquet")
     orders.head(N).to_csv(folder / "some.csv", index=False)
@@ -37,7 +39,7 @@ def run(folder):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(sharded, "MAX_SHARD_ROWS", 500)
+    monkeypatch.setattr(sharded, "MAX_SHARD_ROWS", SHARD)
 
 
 def left(folder):
@@ -82,8 +84,9 @@ def test_complete_rows_have_no_hole_and_follow_the_rest(run, tmp_path):
 
 def test_shards_differ_and_a_file_begins_like_a_longer_one(run):
     short, long = run.sample(N), run.sample(2 * N)
-    pd.testing.assert_frame_equal(short[:1000], long[:1000])
-    assert not (short["total"][:500].to_numpy() == short["total"][500:1000].to_numpy()).all()
+    pd.testing.assert_frame_equal(short[: 2 * SHARD], long[: 2 * SHARD])
+    totals = short["total"].to_numpy()
+    assert not (totals[:SHARD] == totals[SHARD : 2 * SHARD]).all()
 
 
 def test_a_type_does_not_depend_on_which_shard_has_holes(run, tmp_path):
@@ -193,24 +196,22 @@ def test_a_wrong_row_is_named_by_its_place_in_the_file(run, folder, tmp_path):
         files.fill_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
 
 
-PEAK = """
+PEAKS = """
 import resource, sys
 from pathlib import Path
 from plausibly.jobs import files
 from plausibly.runs.run import Run
-files.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+for rows in map(int, sys.argv[3:]):
+    files.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), rows)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 def test_the_memory_for_samples_does_not_grow_with_their_number(run, tmp_path):
-    def peak(n):
-        words = [sys.executable, "-c", PEAK, str(run.path), str(tmp_path / "x.csv"), str(n)]
-        return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout) / 1024
-
-    assert (
-        peak(80_000) - peak(20_000) < 40
-    )  # MiB; the rows are 10 MB of text and much more in memory
+    words = [sys.executable, "-c", PEAKS, str(run.path), str(tmp_path / "x.csv"), "20000", "80000"]
+    found = subprocess.run(words, capture_output=True, check=True, text=True).stdout.split()
+    few, many = (int(kibibytes) / 1024 for kibibytes in found)
+    assert many - few < 40  # MiB; the rows are 6 MB of text and much more in memory
 
 
 def test_rows_with_values_never_seen_are_drawn_anew(tmp_path):
@@ -225,8 +226,8 @@ def test_rows_with_values_never_seen_are_drawn_anew(tmp_path):
         rare.model.tables.set_table(0, torch.full((1, kind.codes), 0.5 / (kind.codes - 1)).index_fill(
             1, torch.tensor([kind.other_code]), 0.5
         ))  # fmt: skip
-    drawn = rare.sample(N)
-    assert len(drawn) == N and drawn["number"].nunique() > 0.99 * N
+    drawn = rare.sample(1250)
+    assert len(drawn) == 1250 and drawn["number"].nunique() > 0.99 * 1250
 
 
 @pytest.mark.parametrize("model", ["vae", "hierarchical_vae"])
