@@ -17,6 +17,7 @@ from plausibly.errors import UserError
 from plausibly.jobs import files
 from plausibly.jobs.cluster import Cluster
 from plausibly.jobs.shards import LostWorkers
+from plausibly.runs import sharded
 
 distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
 
@@ -71,7 +72,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
-    orders = chunk(0, 3000)
+    orders = chunk(0, 1500)
     orders.to_parquet(folder / "orders.parquet")
     orders.head(N).to_csv(folder / "some.csv", index=False)
     return plausibly.fit(folder / "orders.parquet", "chow_liu", out=folder / "run")
@@ -110,9 +111,15 @@ def test_where_nobody_listens_it_says_so(run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_worker_loses_nothing(run, address, tmp_path):
+@pytest.fixture
+def small(monkeypatch):
+    """Shards of 2,000 rows, of which the one who asks decides."""
+    monkeypatch.setattr(sharded, "MAX_SHARD_ROWS", 2000)
+
+
+def test_a_killed_worker_loses_nothing(run, address, tmp_path, small):
     """One of two workers is killed while it works; the other does its shards again."""
-    n, second = 150_000, worker(address, tmp_path / "second")
+    n, second = 50_000, worker(address, tmp_path / "second")
     with distributed.Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=600)
     on_progress = threading.Event()
@@ -133,7 +140,7 @@ def test_a_killed_worker_loses_nothing(run, address, tmp_path):
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 
-def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path):
+def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path, small):
     place = f"tcp://127.0.0.1:{free_port()}"
     scheduler = dask(
         "scheduler", "--host", "127.0.0.1", "--port", place.rpartition(":")[2], "--no-dashboard"
@@ -145,7 +152,7 @@ def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path):
             files.sample_to(
                 run,
                 out,
-                100_000,
+                20_000,
                 work=Cluster(place),
                 on_progress=lambda done, _: done and scheduler.kill(),
             )
@@ -154,6 +161,6 @@ def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path):
         scheduler.kill()
     done = len(list((tmp_path / ".x.csv.shards").glob("*.arrow")))
     assert 0 < done < 10
-    files.sample_to(run, out, 100_000)
-    files.sample_to(run, tmp_path / "whole.csv", 100_000)
+    files.sample_to(run, out, 20_000)
+    files.sample_to(run, tmp_path / "whole.csv", 20_000)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()

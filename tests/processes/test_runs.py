@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,15 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from forked import start
 from safetensors.torch import load_file, save_file
 
 import plausibly
+import plausibly.fitting.fit
 from plausibly.capabilities import AnyOrderModel
+from plausibly.cli.commands import main
 from plausibly.errors import UserError
 from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
 from plausibly.runs.record import write_record
 from plausibly.training.estimates import peak_memory
+from plausibly.training.loop import Training
 
 FAST = {"steps": 60}
 
@@ -359,42 +362,36 @@ def test_divergence_leaves_the_last_good_weights(people, tmp_path):
     assert again.log_prob(str(people)).isfinite().all()
 
 
-FIT = """
-import os, sys, torch
-torch.set_num_threads(1)
-import plausibly, plausibly.fitting.fit
-from plausibly.training.loop import Training
-plausibly.fitting.fit.CHECKPOINT_SECONDS = 0.0
-word, folder, number, step, place = sys.argv[1:]
-reached, take_step, fsync = 0, Training.take_step, os.fsync
+def fit_and_signal(word, folder, number, step, place):
+    """Begins or resumes a fit that sends itself a signal at a step, or when it next writes after it."""
+    plausibly.fitting.fit.CHECKPOINT_SECONDS = 0.0
+    reached, take_step, fsync = [0], Training.take_step, os.fsync
 
-def stepping(training):
-    global reached
-    reached = training.step
-    if reached == int(step) and place == "step":
-        os.kill(os.getpid(), int(number))
-    return take_step(training)
+    def stepping(training):
+        reached[0] = training.step
+        if reached[0] == step and place == "step":
+            os.kill(os.getpid(), number)
+        return take_step(training)
 
-def writing(file):
-    if reached > int(step) and place == "write":
-        os.kill(os.getpid(), int(number))
-    return fsync(file)
+    def writing(file):
+        if reached[0] > step and place == "write":
+            os.kill(os.getpid(), number)
+        return fsync(file)
 
-Training.take_step, os.fsync = stepping, writing
-if word == "new":
-    plausibly.fit("toy-bits", "nade", out=folder, steps=400, set={"train.every": 20})
-else:
-    plausibly.resume(folder)
-"""
+    Training.take_step, os.fsync = stepping, writing
+    if word == "new":
+        plausibly.fit("toy-bits", "nade", out=folder, steps=400, set={"train.every": 20})
+    else:
+        plausibly.resume(folder)
 
 
 def ran(word, folder, number=0, step=-1, place=""):
-    """A fit, begun or resumed in its own process, that sends itself a signal at a step, or when it next writes after it."""
-    words = map(str, (word, folder, int(number), step, place))
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", FIT, *words], env=env, stderr=subprocess.PIPE, text=True
+    """The exit status of a fit in a process of its own, negative for a signal; what went wrong is in errors.txt beside it."""
+    process = start(
+        fit_and_signal, word, folder, number, step, place, err=folder.with_name("errors.txt")
     )
+    process.join()
+    return process.exitcode
 
 
 def lines(folder):
@@ -405,7 +402,7 @@ def lines(folder):
 def wait_for(folder, count, process):
     deadline = time.monotonic() + 600
     while lines(folder) < count:
-        assert process.poll() is None, process.stderr.read()
+        assert process.exitcode is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -414,7 +411,7 @@ def wait_for(folder, count, process):
 def whole(tmp_path_factory):
     """The run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert ran("new", folder).returncode == 0
+    assert ran("new", folder) == 0
     return folder
 
 
@@ -425,11 +422,11 @@ def test_killed_in_a_step_and_while_writing_and_resumed_is_bit_identical(whole, 
         ("resume", 131, "write"),
         ("resume", 320, "step"),
     ):
-        assert ran(word, broken, signal.SIGKILL, step, place).returncode == -signal.SIGKILL
+        assert ran(word, broken, signal.SIGKILL, step, place) == -signal.SIGKILL
         assert (broken / "checkpoint.safetensors").exists() and not (
             broken / "weights.safetensors"
         ).exists()
-    assert ran("resume", broken).returncode == 0
+    assert ran("resume", broken) == 0
     a, b = load_file(whole / "weights.safetensors"), load_file(broken / "weights.safetensors")
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -439,36 +436,32 @@ def test_killed_in_a_step_and_while_writing_and_resumed_is_bit_identical(whole, 
 
 def test_ctrl_c_leaves_a_usable_run_that_goes_on(whole, tmp_path):
     broken = tmp_path / "broken"
-    process = ran("new", broken, signal.SIGINT, 67, "step")
-    assert process.returncode == 0, process.stderr
+    status = ran("new", broken, signal.SIGINT, 67, "step")
+    assert status == 0, broken.with_name("errors.txt").read_text()
     run = plausibly.open(broken)
     assert run.record["status"] == "interrupted"
     assert run.record["test"]["value"] < 0
     assert len(run.sample(3)) == 3
-    assert ran("resume", broken).returncode == 0
+    assert ran("resume", broken) == 0
     a, b = load_file(whole / "weights.safetensors"), load_file(broken / "weights.safetensors")
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-COMPARE = """
-import sys, torch
-torch.set_num_threads(1)
-from plausibly.cli.commands import main
-sys.argv = ["plausibly", "compare", "toy-bits", "--models", "independent,nade,made", "--steps", "5000", "--out", sys.argv[1]]
-main()
-"""
+def compare_by_command(folder):
+    words = ["toy-bits", "--models", "independent,nade,made", "--steps", "5000", "--out", folder]
+    sys.argv = ["plausibly", "compare", *map(str, words)]
+    main()
 
 
 def test_ctrl_c_ends_a_comparison_with_a_board(tmp_path):
-    folder = tmp_path / "c"
-    command = [sys.executable, "-c", COMPARE, str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder, out, err = tmp_path / "c", tmp_path / "out.txt", tmp_path / "err.txt"
+    process = start(compare_by_command, folder, out=out, err=err)
     wait_for(folder / "nade", 2, process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert process.returncode == 130, err
-    assert "stopped before its turn" in out
-    assert "--resume" in err
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode == 130, err.read_text()
+    assert "stopped before its turn" in out.read_text()
+    assert "--resume" in err.read_text()
     assert not (folder / "made").exists()
     assert plausibly.open(folder / "nade").record["status"] == "interrupted"
 

@@ -1,7 +1,4 @@
-"""Two processes under torchrun are one: the same gradients, sums and decisions, one run on disk, and restarts.
-
-Launched by torchrun, this file is the program of each process; imported by pytest, it holds the tests.
-"""
+"""Two processes under torchrun are one: the same gradients, sums and decisions, one run on disk, and restarts."""
 
 import json
 import os
@@ -13,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import PROCESSES
 from safetensors.torch import load_file, save_file
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import plausibly
 import plausibly.fitting.fit
@@ -143,24 +142,36 @@ def torchrun(*words):
         [str(Path(plausibly.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     )
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-    ]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, *map(str, words)], env=env, **pipes)
+    return subprocess.Popen([*command, "--nproc-per-node", "2", *map(str, words)], env=env, **pipes)
+
+
+def launch(work, folder, restarts=0):
+    """Two processes that torchrun's agent starts and watches, as torchrun does, but forked from one that has imported all."""
+    heeded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    handlers = [(number, signal.getsignal(number)) for number in heeded]
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id=folder.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=restarts,
+        start_method=PROCESSES.get_start_method(),
+    )
+    try:
+        elastic_launch(config, work)(folder)
+    finally:
+        for each in handlers:
+            signal.signal(*each)
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
-    process = torchrun(__file__, "check", folder)
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
+    launch(check, folder)
     return folder
 
 
@@ -216,9 +227,7 @@ def test_one_run_is_left(together):
 
 
 def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path):
-    process = torchrun("--max-restarts", "2", __file__, "break_off", tmp_path)
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
+    launch(break_off, tmp_path, restarts=2)
     assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["nade-1"]
     assert "going on at step 45 of 60" in json.loads((tmp_path / "on_progress-0.json").read_text())
     assert json.loads((tmp_path / "on_progress-1.json").read_text()) == []
@@ -300,8 +309,3 @@ def test_what_several_processes_cannot_share_is_refused(monkeypatch, task):
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="is for one process"):
         getattr(plausibly, task)("toy-bits")
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    {"check": check, "break_off": break_off}[sys.argv[1]](Path(sys.argv[2]))
