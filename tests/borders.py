@@ -7,7 +7,7 @@ the methods of its subclasses, so each of these is wrapped.
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from inspect import signature
 from types import FunctionType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
@@ -132,11 +132,17 @@ def describe(value):
     return (value.dtype, tuple(value.shape)) if isinstance(value, Tensor) else type(value)
 
 
+@cache
+def dimension(name, size):
+    """A tensor of that size and the annotation by this name, which are known by both in a context that it enters."""
+    return torch.empty(size, device="meta"), Shaped[Tensor, name]
+
+
 def demand(sizes, values):
     """Raises WrongShape unless all values, (name, value, hint) each, agree with their hints, the sizes and each other."""
     with jaxtyped("context"):
         for name, size in sizes.items():
-            assert isinstance(torch.empty(size, device="meta"), Shaped[Tensor, name])
+            assert isinstance(*dimension(name, size))
         for name, value, hint in values:
             if not fits(value, hint):
                 raise WrongShape(f"{name}: {describe(value)} is no {hint}, where {sizes}")
