@@ -7,10 +7,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
-from markupsafe import Markup
+from undrawn import draw_by, leave_out
 
 from plausibly.cli.commands import app, exit_status, run_command
-from plausibly.report import drawing, figures, samples, tables
+from plausibly.report import drawing
 
 pytest_plugins = ["allowance", "tiers", "pytester"]
 torch.set_num_threads(1)
@@ -23,8 +23,7 @@ settings.load_profile(
 def undrawn():
     """Pages have all but the marks of their figures, which take most of the time of a small fit."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (figures, samples, tables):
-            patch.setattr(module, "svg", lambda *figure: Markup("<svg></svg>"))
+        draw_by(patch, leave_out)
         yield
 
 
@@ -32,8 +31,7 @@ def undrawn():
 def drawn():
     """Pages are whole, for the tests of a file that read what stands in the figures."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (figures, samples, tables):
-            patch.setattr(module, "svg", drawing.svg)
+        draw_by(patch, drawing.svg)
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forked import PROCESSES
+from forked import PROCESSES, call
 from safetensors.torch import load_file, save_file
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -162,7 +162,7 @@ def launch(work, folder, restarts=0):
         start_method=PROCESSES.get_start_method(),
     )
     try:
-        elastic_launch(config, work)(folder)
+        elastic_launch(config, call)(work, folder)
     finally:
         for each in handlers:
             signal.signal(*each)
