@@ -17,7 +17,6 @@ from plausibly.errors import UserError
 from plausibly.jobs import files
 from plausibly.jobs.cluster import Cluster
 from plausibly.jobs.shards import LostWorkers
-from plausibly.runs import sharded
 
 distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
 
@@ -111,15 +110,9 @@ def test_where_nobody_listens_it_says_so(run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """Shards of 2,000 rows, of which the one who asks decides."""
-    monkeypatch.setattr(sharded, "MAX_SHARD_ROWS", 2000)
-
-
-def test_a_killed_worker_loses_nothing(run, address, tmp_path, small):
+def test_a_killed_worker_loses_nothing(run, address, tmp_path):
     """One of two workers is killed while it works; the other does its shards again."""
-    n, second = 50_000, worker(address, tmp_path / "second")
+    n, second = 70_000, worker(address, tmp_path / "second")
     with distributed.Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=600)
     on_progress = threading.Event()
@@ -140,7 +133,7 @@ def test_a_killed_worker_loses_nothing(run, address, tmp_path, small):
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 
-def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path, small):
+def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path):
     place = f"tcp://127.0.0.1:{free_port()}"
     scheduler = dask(
         "scheduler", "--host", "127.0.0.1", "--port", place.rpartition(":")[2], "--no-dashboard"
@@ -152,7 +145,7 @@ def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path, s
             files.sample_to(
                 run,
                 out,
-                20_000,
+                60_000,
                 work=Cluster(place),
                 on_progress=lambda done, _: done and scheduler.kill(),
             )
@@ -160,7 +153,7 @@ def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path, s
         only.kill()
         scheduler.kill()
     done = len(list((tmp_path / ".x.csv.shards").glob("*.arrow")))
-    assert 0 < done < 10
-    files.sample_to(run, out, 20_000)
-    files.sample_to(run, tmp_path / "whole.csv", 20_000)
+    assert 0 < done < 6
+    files.sample_to(run, out, 60_000)
+    files.sample_to(run, tmp_path / "whole.csv", 60_000)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
