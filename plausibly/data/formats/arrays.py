@@ -133,7 +133,10 @@ class ArrayFormat(Format):
 
     def _refuse(self, part: np.ndarray, known: np.ndarray | None, lookup: _Lookup) -> None:
         """UserError for the first entry that has no code."""
-        foreseen = (part >= 0) & (part < len(lookup.codes))
+        top = len(lookup.codes) - 1
+        if part.dtype.kind in "iu":  # numpy 2.0 may crash where a bound is no number of the type
+            top = min(top, int(np.iinfo(part.dtype).max))
+        foreseen = (part >= 0) & (part <= top)
         if part.dtype.kind == "f":
             foreseen &= part == np.floor(part)
         if known is not None:
