@@ -142,17 +142,15 @@ def test_a_network_starts_where_its_columns_are_independent(name):
     assert alone - 0.2 < found < alone + 1 < 4 * log(2)
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (3, 5, 0, 2, 1, 4)])
-def test_the_tree_that_looks_ahead_is_the_chains_and_has_no_edge_where_nothing_tells(order):
+def test_the_tree_that_looks_ahead_is_the_chains_and_has_no_edge_where_nothing_tells():
     """Each variable's table is the chain's own, and what is independent is known to be but for chance."""
     chain, table = Markov(binary(6)), torch.tensor([[0.9, 0.1], [0.2, 0.8]])
-    chain.order = order
     with torch.no_grad():
-        for i in order[1:]:
+        for i in range(1, 6):
             chain.tables.set_table(i, table)
     tree = LookaheadTree(chain, generator_for(CPU, 0))
-    assert [tree.parents[i] for i in order] == [-1, *order[:-1]]
-    for i in order[1:]:
+    assert tree.parents == [-1, 0, 1, 2, 3, 4]
+    for i in range(1, 6):
         assert (tree.tables[i].exp() - table).abs().max() < 0.05
     alone = LookaheadTree(Independent(Schema((6,), (Category(5),) * 6)), generator_for(CPU, 0))
     assert alone.parents.count(-1) >= 3
