@@ -25,7 +25,7 @@ from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
 from plausibly.data.files.arrays import as_array
 from plausibly.data.formats.format import Format
-from plausibly.data.frames import as_table
+from plausibly.data.sources.frames import as_table
 from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import DataRequest, Settings, make_settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from plausibly.capabilities import Trainable, device_of
 from plausibly.data.events import Events, join_events
 from plausibly.data.questions import free_variable, question
-from plausibly.data.sources.opening import reading_source
+from plausibly.data.sources.opening import open_source, reading_source
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.answers import Answer, make_answer
 from plausibly.evaluation.answers.classification import Classification
@@ -163,7 +162,8 @@ class Fitted(Judged):
         """The rows to rank scores against: `rows` of the caller's; None without."""
         if rows is None:
             return None
-        named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
+        title = open_source(rows).title
+        named = f"rows of {title}" if title else "calibration rows given"
         return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
 
     def score(

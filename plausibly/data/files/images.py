@@ -18,18 +18,9 @@ import numpy as np
 from plausibly.errors import UserError, count_phrase
 from plausibly.events.schema import MAX_VARIABLES
 
-SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-    ".pbm",
+SUFFIXES = tuple(
+    f".{word}"
+    for word in ["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm"]
 )
 # no other is started, whatever a file is called
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")

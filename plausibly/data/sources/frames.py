@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from plausibly.data.events import Events, RowProgress
 from plausibly.data.files.arrow_tables import (
     INDEX_NOTE,
     as_columns,
+    frame_of,
     index_to_columns,
     is_row_number,
     level_names,
+    with_index,
 )
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.regularity import TextStart, describe_irregularities, describe_spellings
@@ -27,6 +29,7 @@ from plausibly.data.labels import names_of
 from plausibly.data.relations import find_relations
 from plausibly.data.sources.rows import Places, Rows, split_events
 from plausibly.data.sources.source import MemorySource
+from plausibly.errors import UserError
 
 
 class TableRows(Rows):
@@ -122,3 +125,58 @@ class Frame(MemorySource):
 
     def held_out(self, format: Format) -> Any:
         return index_to_columns(self.held) if format.tabular else self.held
+
+
+def as_table(source: Any) -> Any:
+    """Rows in memory that have named columns as a DataFrame in the machine's order of bytes; whatever else as it is.
+
+    That is a Series, a dictionary of columns, a list of dictionaries, an array of structures, and a table of Arrow, Polars
+    and all other libraries that hand over Arrow's columns.
+    """
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        return _with_native_bytes(source)
+    if isinstance(source, pd.Series):
+        return source.to_frame()
+    try:
+        if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
+            return _from_arrow(source)
+        return _with_native_bytes(pd.DataFrame(source)) if _has_named_columns(source) else source
+    except (ValueError, TypeError) as error:
+        raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
+
+
+def _from_arrow(source: Any) -> Any:
+    import pyarrow as pa
+
+    return frame_of(with_index(pa.table(source)))
+
+
+def _has_named_columns(source: Any) -> bool:
+    """True of structures, dictionaries of columns and lists of dictionaries."""
+    if isinstance(source, np.ndarray):
+        return bool(source.dtype.names) and not isinstance(source, np.ma.MaskedArray)
+    if isinstance(source, list | tuple):
+        return len(source) > 0 and all(isinstance(row, Mapping) for row in source)
+    # a sparse array of scipy's is a mapping of places
+    return isinstance(source, Mapping) and not hasattr(source, "toarray")
+
+
+def _with_native_bytes(frame: Any) -> Any:
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if dtype == np.longdouble and dtype != np.float64:
+            raise UserError(
+                f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64"
+            )
+    if all(map(_is_native, frame.dtypes)):
+        return frame
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    for place, dtype in enumerate(frame.dtypes):
+        if not _is_native(dtype):
+            columns[place] = columns[place].astype(dtype.newbyteorder("="))
+    return type(frame)(dict(enumerate(columns)), index=frame.index).set_axis(frame.columns, axis=1)
+
+
+def _is_native(dtype: Any) -> bool:
+    return not isinstance(dtype, np.dtype) or dtype.isnative

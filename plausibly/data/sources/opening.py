@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from plausibly.data.files.tables import TEXT_SUFFIXES
-from plausibly.data.frames import as_table
 from plausibly.data.sources.arrays import Array, ArrayFile, NpzFile
 from plausibly.data.sources.built_in import BuiltIn
 from plausibly.data.sources.columnar import ArrowFile, ParquetFile
-from plausibly.data.sources.frames import Frame
+from plausibly.data.sources.frames import Frame, as_table
 from plausibly.data.sources.images import ImageFolder
 from plausibly.data.sources.rows import naming
 from plausibly.data.sources.source import FileSource, Source
