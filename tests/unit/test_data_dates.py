@@ -13,6 +13,7 @@ from plausibly.data import load, load_rows
 from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import date_patterns, find_date_forms
 from plausibly.data.columns.dates import format_ticks, ticks
+from plausibly.data.columns.types import DateColumn
 from plausibly.events.kinds import OTHER
 
 EPOCH = datetime(1970, 1, 1)
@@ -193,3 +194,20 @@ def test_times_that_cannot_be_modelled_are_said_to_be_such(cells: list[str], wor
     data = load(pd.DataFrame({"t": cells, "y": ["a", "b"] * 100}))
     assert words in data.format.describe()[0]["guess"]
     assert any("'t'" in note and words in note for note in data.notes)
+
+
+def test_quarters_are_three_months_wherever_they_are_read_or_drawn() -> None:
+    """A column of days takes a quarter as its first day; on the report's axis one stands in its own year."""
+    days = np.datetime64("2019-01-01") + np.arange(200).astype("timedelta64[D]")
+    format = load(pd.DataFrame({"d": days, "y": ["a", "b"] * 100})).format
+    asked = pd.DataFrame({"d": ["Q1 2019", "Q2 2019"], "y": ["a", "b"]})
+    assert format.rows(format.events(asked))["d"].astype(str).tolist() == [
+        "2019-01-01",
+        "2019-04-01",
+    ]
+    texts = [f"Q{1 + n % 4} {1990 + n // 4}" for n in range(120)]
+    told = load(pd.DataFrame({"q": texts * 2, "y": ["a", "b"] * 120}))
+    (column,) = [each for each in told.format.columns if each.name == "q"]
+    assert isinstance(column, DateColumn)
+    at = column.seconds(column.cells(pd.Series(["Q3 2001"])))
+    assert np.datetime64(int(at[0]), "s") == np.datetime64("2001-07-01")

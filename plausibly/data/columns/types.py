@@ -336,7 +336,8 @@ class DateColumn(LatticeColumn):
         known = (cells.values != MISSING) & (cells.values != OTHER)
         ticks = np.where(known, cells.values, 0) * self.step + self.start
         if not form.seconds:
-            ticks = ticks.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+            months = (ticks * form.months).astype("datetime64[M]")
+            ticks = months.astype("datetime64[s]").astype(np.int64)
         return np.where(known, ticks * ((form.seconds or 1) / form.scale), np.nan)
 
     def details(self) -> dict[str, Any]:
