@@ -87,7 +87,7 @@ def shares(run: Run, rows: pd.DataFrame, name: str, edges: np.ndarray) -> np.nda
     """The probability of each bin of a number, (rows, bins)."""
     place = run.names.index(name)
     found = outcome_cdf(run.model.schema.kinds[place], told(run, rows, name))
-    start, end = run.format.in_units(place, np.array([0.0, 1.0]))
+    start, end = run.format.variables[place].in_units(np.array([0.0, 1.0]))
     at = [found.below(np.full(len(rows), (edge - start) / (end - start))) for edge in edges]
     return np.diff(np.stack([np.zeros(len(rows)), *at, np.ones(len(rows))], 1), axis=1)
 

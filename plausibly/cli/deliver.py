@@ -40,10 +40,10 @@ def deliver(
     known = isinstance(rows, Events)
     if out_ is None:
         typed = run.format.rows(rows) if known else rows
-        spelled = run.format.file_rows(rows, Path("rows.csv")) if known else rows
+        spelled = run.format.rows(rows, Path("rows.csv")) if known else rows
         print_result(RowsPrintout(frame_rows(typed), frame_rows(spelled), document, guard), common)
         return
-    written = run.format.file_rows(rows, Path(out_)) if known else rows
+    written = run.format.rows(rows, Path(out_)) if known else rows
     deliver_to_file(run.format.output(Path(out_), across), written, out_, guard, data)
     print_result(WrittenRowsPrintout(len(rows), out_, document | {"out": out_}), common)
 
@@ -80,4 +80,4 @@ def deliver_to_file(
 ) -> None:
     """Writes rows to a file, whole or not at all; it is not the `data` that they were made of."""
     refuse_same(out_, data)
-    output.write([output.piece(rows)], Path(out_), guard)
+    output.write_all(rows, Path(out_), guard)

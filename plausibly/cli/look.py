@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,12 +49,12 @@ def data(
     dataset = load(data, seed=common.seed, **options.keywords())
     columns = dataset.format.describe()
     if write_kinds is not None:
-        dropped = describe_dropped(dataset.format.fields()["dropped"])
+        dropped = describe_dropped(dataset.format.table.dropped if dataset.format.table else ())
         kind_files.write_kinds(columns + dropped, Path(data).name, Path(write_kinds))
     print_result(ColumnsPrintout(dataset, columns, write_kinds is not None), common)
 
 
-def describe_dropped(names: list[str]) -> list[dict[str, Any]]:
+def describe_dropped(names: Sequence[str]) -> list[dict[str, Any]]:
     """The columns that were left out, as a file of kinds has them."""
     return [{"name": name, "kind": "drop", "guess": "as you said"} for name in names]
 

@@ -31,7 +31,7 @@ class Events:
 
     codes: Tensor
     log_within: Tensor
-    values: Any = None
+    values: list[Any] | None = None
     observed: Tensor | None = None
     groups: np.ndarray | None = None
 
@@ -48,7 +48,8 @@ class Events:
         rows: Any = index if isinstance(index, slice) else torch.as_tensor(index)
         places = rows if isinstance(rows, slice) else rows.numpy()
         observed = None if self.observed is None else self.observed[rows]
-        values = None if self.values is None else self.values[places]
+        known = self.values
+        values = known and [None if own is None else own[places] for own in known]
         groups = None if self.groups is None else self.groups[places]
         return Events(self.codes[rows], self.log_within[rows], values, observed, groups)
 
@@ -62,7 +63,8 @@ def join_events(parts: Sequence[Events]) -> Events:
         torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
     )
     if first.values is not None:
-        joined.values = _join_values([part.values for part in parts])
+        columns = zip(*(part.values or [] for part in parts), strict=True)
+        joined.values = [_join_values(column) for column in columns]
     if first.observed is not None:
         joined.observed = torch.cat([part.observed for part in parts if part.observed is not None])
     if first.groups is not None:
@@ -71,16 +73,22 @@ def join_events(parts: Sequence[Events]) -> Events:
 
 
 def _join_values(parts: Sequence[Any]) -> Any:
-    return (
-        np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).concat(parts)
-    )
+    """The values of a block, of rows one after the other; each block says how, and arrays and nothing need not."""
+    first = parts[0]
+    if first is None:
+        return None
+    return np.concatenate(parts) if isinstance(first, np.ndarray) else type(first).join(parts)
 
 
 def ignore_progress(done: int, rows: int) -> None:
     """Nobody asks how far it is."""
 
 
+def event_dtype(schema: Schema) -> type[np.generic]:
+    """The smallest type of events: float32 where a variable is real."""
+    return np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
+
+
 def pack_events(events: np.ndarray, schema: Schema) -> Tensor:
-    """Events (n, variables) as a tensor (n, *shape) of the smallest type: float32 where a variable is real."""
-    dtype = np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
-    return torch.from_numpy(events.astype(dtype)).reshape(len(events), *schema.shape)
+    """Events (n, variables) as a tensor (n, *shape) of the smallest type."""
+    return torch.from_numpy(events.astype(event_dtype(schema))).reshape(len(events), *schema.shape)

@@ -19,7 +19,8 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import DateColumn, NumberColumn
 from plausibly.data.dataset import Relation
 from plausibly.data.events import Events
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.column_blocks import column_cells
+from plausibly.data.formats.format import Format
 from plausibly.events.kinds import MISSING, OTHER, REAL_OTHER
 
 MAX_ROWS = 100_000  # training rows that are looked at
@@ -31,20 +32,16 @@ MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
 DAY_SECONDS = 86_400
 
 
-def find_relations(format: TableFormat, events: Events) -> list[Relation]:
+def find_relations(format: Format, events: Events) -> list[Relation]:
     """Functions and sums among the modelled columns of training rows."""
     some = events[np.linspace(0, len(events) - 1, min(len(events), MAX_ROWS)).astype(np.int64)]
-    cells = [some.values.cells[name] for name in format.names]
-    found = find_functions(format.names, np.stack([cell_indices(each) for each in cells], 1))
-    numeric = [place for place, column in enumerate(format.modelled) if _is_number(column)][
-        :MAX_NUMERIC
-    ]
-    table = [_amounts(format.modelled[place], cells[place]) for place in numeric]
-    return found + (
-        find_sums(tuple(format.names[place] for place in numeric), np.stack(table, 1))
-        if numeric
-        else []
-    )
+    pairs = column_cells(format.blocks, some.values)
+    found = find_functions(format.names, np.stack([cell_indices(each) for _, each in pairs], 1))
+    numeric = [pair for pair in pairs if _is_number(pair[0])][:MAX_NUMERIC]
+    if not numeric:
+        return found
+    table = np.stack([_amounts(*pair) for pair in numeric], 1)
+    return found + find_sums(tuple(column.name for column, _ in numeric), table)
 
 
 def cell_indices(cells: ColumnValues) -> np.ndarray:
@@ -143,12 +140,10 @@ def _likely_sums(few: np.ndarray, a: int, b: int) -> list[int]:
     return found
 
 
-def sum_holds(format: TableFormat, relation: Relation, events: Events) -> np.ndarray:
+def sum_holds(format: Format, relation: Relation, events: Events) -> np.ndarray:
     """True where a sum is one, bool, of the rows where no term is a hole."""
-    places = [format.names.index(name) for name in (relation.column, *relation.of)]
-    whole, one, other = (
-        _amounts(format.modelled[i], events.values.cells[format.names[i]]) for i in places
-    )
+    pairs = {c.name: (c, cells) for c, cells in column_cells(format.blocks, events.values)}
+    whole, one, other = (_amounts(*pairs[name]) for name in (relation.column, *relation.of))
     return _close(one + other, whole, one, other)[~np.isnan(one + other + whole)]
 
 

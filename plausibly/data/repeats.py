@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from plausibly.data import splits
+from plausibly.data.columns.cells import ColumnValues
 from plausibly.data.events import Events
-from plausibly.data.formats import tables
 from plausibly.errors import count_phrase
 
 
@@ -24,10 +24,11 @@ def describe_repeats(events: dict[str, Events]) -> list[str]:
 
 
 def comparable_rows(events: Events) -> np.ndarray:
-    """Rows as plain numbers, (n, width): equal where the modelled values are."""
-    if isinstance(events.values, tables.TableValues):
-        return np.stack(
-            [cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1
-        )
-    values = events.codes.numpy() if events.values is None else events.values
-    return np.ascontiguousarray(values.reshape(len(events), -1))
+    """Rows as bytes, (n, width): equal where the modelled values are."""
+    values = events.values or [None]
+    kept = [own.values if isinstance(own, ColumnValues) else own for own in values]
+    numbers = [own for own in kept if isinstance(own, np.ndarray)]
+    if any(own is None for own in values):  # the codes say all
+        numbers.append(events.codes.numpy())
+    flat = [np.ascontiguousarray(own.reshape(len(events), -1)) for own in numbers]
+    return np.concatenate([own.view(np.uint8) for own in flat], axis=1)

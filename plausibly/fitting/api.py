@@ -10,7 +10,6 @@ from typing import Any
 from plausibly.capabilities import Trainable
 from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
-from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.fitting import choose, portfolio
 from plausibly.fitting.conditioning import load_conditioned
@@ -70,9 +69,7 @@ def fit_wanted(
     if kind is not None:
         return fit_kind(kind, dataset, origin, out, chosen, listener)
     processes.refuse_parallel("fit without --model")
-    if model is None and (
-        isinstance(dataset.format, TableFormat) or wanted.context or wanted.event
-    ):
+    if model is None and (dataset.format.table or wanted.context or wanted.event):
         with fresh_folder(new_folder(out, "best"), anew=True) as path:
             return run_test(choose.fit_best(path, dataset, origin, chosen, listener))
     with fresh_folder(new_folder(out, AUTO), anew=True) as path:

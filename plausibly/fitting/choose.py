@@ -13,7 +13,6 @@ from typing import Any
 
 from plausibly.capabilities import AnyOrderModel, BoundedModel, Trainable
 from plausibly.data.dataset import Dataset
-from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
 from plausibly.fitting.fit import Fit, promote_fit
@@ -81,7 +80,7 @@ def default_models() -> list[str]:
 
 def models_to_try(dataset: Dataset, chosen: Settings) -> list[str]:
     """The models among which validation chooses by their likelihood: for tables, those that answer any question."""
-    if isinstance(dataset.format, TableFormat) and not chosen.arguments.get("context"):
+    if dataset.format.table and not chosen.arguments.get("context"):
         return [name for name, kind in MODELS.items() if issubclass(kind, AnyOrderModel)]
     return [name for name in default_models() if issubclass(MODELS[name], BoundedModel)]
 

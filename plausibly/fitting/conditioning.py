@@ -10,7 +10,7 @@ from typing import Any
 from plausibly.data import labels
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress
-from plausibly.data.formats.labelled import LABEL
+from plausibly.data.formats.array_blocks import LABEL
 from plausibly.data.questions import place_of_name
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from plausibly import models
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.data.dataset import Dataset
+from plausibly.data.formats.format import leave_out
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction_errors
 from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood, plausibility
@@ -284,7 +285,7 @@ class Fit:
             return Run(self.path, self.record, self.model, self.dataset.format)
         started = time.monotonic()
         format, test = self.dataset.format, self.dataset.test
-        found = likelihood(self.model, format.without(test, self.model.context))
+        found = likelihood(self.model, leave_out(format, test, self.model.context))
         scored = len(test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             self._keep_held_out(found)

@@ -105,10 +105,8 @@ def is_equal(found: Any, known: Any) -> bool:
     """Two values, arrays, or things made of these are equal; NaN equals NaN."""
     if isinstance(known, np.ndarray):
         return np.array_equal(found, known, equal_nan=known.dtype.kind == "f")
-    if isinstance(known, dict):
-        return found.keys() == known.keys() and all(
-            is_equal(found[name], known[name]) for name in known
-        )
+    if isinstance(known, list):
+        return all(map(is_equal, found, known))
     if hasattr(known, "__dataclass_fields__"):
         return all(
             is_equal(getattr(found, name), getattr(known, name))

@@ -201,9 +201,7 @@ def decompress(
     with open_compressed(Path(path), run) as file, holding_lock(out):
         output = file.run.format.output(out)
         wanted = _pick_rows(path, file.rows, some)
-        pieces = (
-            file.run.format.file_rows(events, out) for events in file.events(wanted, on_progress)
-        )
+        pieces = (file.run.format.rows(events, out) for events in file.events(wanted, on_progress))
         try:
             output.write(map(output.piece, pieces), out, guard)
         except pa.ArrowInvalid as error:

@@ -77,7 +77,7 @@ class SampleJob(ShardJob):
 
     def shard(self, run: Run, number: int, piece: int) -> pa.Table:
         events, told = run.sample_shard(number, piece, self.seed, self.given, self.complete)
-        rows = run.format.output(Path(self.out)).piece(run.format.file_rows(events, Path(self.out)))
+        rows = run.format.output(Path(self.out)).piece(run.format.rows(events, Path(self.out)))
         return _with_effective(rows, told)
 
 
@@ -114,10 +114,7 @@ class FillJob(RowsJob):
         with self.rows_of(run, number):
             asked = run.format.questions(piece)
         filled, told = run.fill_shard(number, asked, self.seed)
-        output, rows = (
-            run.format.output(Path(self.out)),
-            run.format.file_rows(filled, Path(self.out)),
-        )
+        output, rows = (run.format.output(Path(self.out)), run.format.rows(filled, Path(self.out)))
         return _with_effective(output.piece(rows), told)
 
 

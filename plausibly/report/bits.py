@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from plausibly.capabilities import Quantiser, Variational, device_of
 from plausibly.data.dataset import Dataset
+from plausibly.data.formats.format import leave_out
 from plausibly.evaluation.likelihood.codebook import codebook_use
 from plausibly.evaluation.likelihood.elbo import ElboParts, elbo_parts
 from plausibly.report import figures
@@ -28,7 +29,7 @@ def surprisal_section(shown: list[Subject], dataset: Dataset | None) -> PageSect
         return PageSection(missing="None of these models factorises log p(x) over the variables.")
     unable = [each.label for each in shown if all(each is not other for other, _ in found)]
     leads = surprisal_leads(dataset, len(codes), unable)
-    if picture := dataset.format.picture():
+    if picture := dataset.format.container.picture:
         pixels, schema = picture
         found = [(subject, bits[pixels]) for subject, bits in found]
         images = codes.flatten(1)[:, pixels].double().numpy()
@@ -49,7 +50,7 @@ def surprisal_leads(dataset: Dataset, rows: int, unable: list[str]) -> list[str]
         leads.append(
             "Counted is which code a value falls into; its place inside the code costs all models the same."
         )
-    if dataset.format.picture() is None and dataset.schema.size > figures.MAX_BARS:
+    if dataset.format.container.picture is None and dataset.schema.size > figures.MAX_BARS:
         leads.append(
             f"Shown are the {figures.MAX_BARS} of {dataset.schema.size:,} variables with most bits."
         )
@@ -89,7 +90,7 @@ def _elbo_of(subject: Subject, dataset: Dataset) -> ElboParts | None:
     model = subject.run.model
     if not isinstance(model, Variational):
         return None
-    events = subject.run.format.without(dataset.test, model.context)
+    events = leave_out(subject.run.format, dataset.test, model.context)
     rows = max(MIN_ELBO_ROWS, min(MAX_ELBO_ROWS, MAX_ELBO_NUMBERS // sum(model.schema.codes)))
     return elbo_parts(model, events, generator_for(device_of(model), Stream.ELBO_PARTS), rows)
 

@@ -21,7 +21,7 @@ def samples_section(shown: list[Subject], dataset: Dataset | None) -> PageSectio
     format = format_of(shown, dataset)
     if format is None or not shown:
         return PageSection(missing=NO_MODEL)
-    if picture := format.picture():
+    if picture := format.container.picture:
         return PageSection([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
     if dataset is None:
         return PageSection(missing=NO_DATA)

@@ -17,8 +17,8 @@ from plausibly.data.columns import dates
 from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.types import DateColumn
 from plausibly.data.events import Events
+from plausibly.data.formats.column_blocks import column_cells
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import Kind
 from plausibly.report.drawing import shorten
 
@@ -102,10 +102,10 @@ def draw_sheet(format: Format, codes: Tensor, seed: int = 0) -> PlottedRows:
 
 def _seconds(format: Format, events: Events) -> dict[str, np.ndarray]:
     """Dates and times, in seconds since 1970 or midnight."""
-    if not isinstance(format, TableFormat):
+    if format.table is None:
         return {}
-    dated = [column for column in format.modelled if isinstance(column, DateColumn)]
-    return {column.name: column.seconds(events.values.cells[column.name]) for column in dated}
+    pairs = column_cells(format.blocks, events.values)
+    return {c.name: c.seconds(cells) for c, cells in pairs if isinstance(c, DateColumn)}
 
 
 def _numbers(series: Any, word: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.format import Format
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.samples.tables import PairBins, cell_values, pair_bins
 from plausibly.report.drawing import FAINT, INK, shade_cells, shorten, svg
@@ -108,7 +108,7 @@ class SurprisingSection:
 
 def surprising_section(shown: list[Subject], dataset: Dataset | None) -> SurprisingSection | None:
     """The most surprising test rows by the best model that factorises; None where there is none, or no table."""
-    if dataset is None or not isinstance(dataset.format, TableFormat):
+    if dataset is None or dataset.format.table is None:
         return None
     events = dataset.test[:MAX_TEST_ROWS]
     for subject in shown:
@@ -120,7 +120,7 @@ def surprising_section(shown: list[Subject], dataset: Dataset | None) -> Surpris
 
 
 def explain_bits(
-    label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events
+    label: str, names: Sequence[str], bits: Tensor, format: Format, events: Events
 ) -> SurprisingSection:
     """From the bits of every cell, (rows, columns): the columns that stand out most, others in one sum."""
     each, usual = bits.numpy(), bits.numpy().mean(0)
@@ -160,7 +160,7 @@ def explain_cells(
         yield cells + ([SurprisingCell("", f"{row[rest].sum():.1f}", 0.0)] if rest else [])
 
 
-def read_cell_texts(format: TableFormat, events: Events) -> dict[str, list[str]]:
+def read_cell_texts(format: Format, events: Events) -> dict[str, list[str]]:
     """The cells of each column as one reads them."""
     frame = format.rows(events)
     named = {str(label): frame[label] for label in frame.columns}

@@ -239,7 +239,7 @@ class Fitted(Judged):
             rows = source.rows(self.format)
             events = self.format.questions(rows)
         events.groups = self._groups(rows)
-        return events, self.format.present(rows)
+        return events, self.format.container.present(rows)
 
     def __repr__(self) -> str:
         return f"<Fitted {self.model_title}, {self.model.free_parameters:,} parameters>"

@@ -17,7 +17,7 @@ from plausibly.contract.checks import run_checks
 from plausibly.contract.result import Result
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress, ignore_progress
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.format import leave_out
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import ReconstructionError, reconstruction_errors
 from plausibly.evaluation.likelihood.annealed import Annealed, anneal, pick_evenly
@@ -122,7 +122,7 @@ class Judged(Sharded):
     def by_column(self, data: Any = None) -> ByColumn | None:
         """Where the nats of the same rows go, column by column; None of what is no table, of models that do not factorise,
         and where rows are gone."""
-        if not isinstance(self.format, TableFormat) or (data is None and self.in_memory):
+        if self.format.table is None or (data is None and self.in_memory):
             return None
         return by_column(self.model, self.format, self._require_events(data))
 
@@ -142,7 +142,7 @@ class Judged(Sharded):
             raise UserError(
                 f"{self.title} was fitted to rows that were only in memory: give rows to evaluate"
             )
-        return events if whole else self.format.without(events, self.model.context)
+        return events if whole else leave_out(self.format, events, self.model.context)
 
     def _with_draws(self, draws: int | None) -> Trainable:
         """The model, or a view of it that takes so many draws."""

@@ -22,8 +22,9 @@ from safetensors.torch import load_file
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, ignore_progress
+from plausibly.data.formats.array_blocks import LABEL
+from plausibly.data.formats.builders import format_from_json
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.labelled import LABEL
 from plausibly.data.labels import label_text
 from plausibly.data.loading import load
 from plausibly.data.splits import group_column, group_numbers
@@ -104,7 +105,7 @@ class Run(Fitted):
         """Loads the run at `path` as its record says it is."""
         kind = record_class(record, path, model)
         try:
-            format = Format.from_json(record.format)
+            format = format_from_json(record.format)
             weights = find_weights(record, path)
             check_size(kind, format.schema, record.arguments, weights)
             fitted = build(kind, format.schema, record.arguments)

@@ -43,7 +43,7 @@ def mixed() -> pd.DataFrame:
 
 def columns_of(source: Path, **options: object) -> list[Column]:
     """What is learned of each column, but for the reason that is said."""
-    return [replace(column, why="") for column in load(str(source), **options).format.columns]
+    return [replace(column, why="") for column in load(str(source), **options).format.table.columns]
 
 
 def test_what_was_guessed_is_learned_again(cli) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import plausibly
-from plausibly.data import Format, load
+from plausibly.data import load
+from plausibly.data.formats.builders import format_from_json
 from plausibly.data.questions import question
 from plausibly.errors import UserError
 
@@ -43,7 +44,7 @@ def framed(labels: Any) -> pd.DataFrame:
 @pytest.mark.parametrize("name", NAMED)
 def test_labels_come_back(name: str) -> None:
     frame = framed(NAMED[name])
-    format = Format.from_json(load(frame).format.to_json())
+    format = format_from_json(load(frame).format.to_json())
     again = format.rows(format.events(frame))
     assert list(again.columns) == NAMED[name] and (again.to_numpy() == frame.to_numpy()).all()
     assert [type(label) for label in again.columns] == [
@@ -61,7 +62,7 @@ def test_labels_come_back(name: str) -> None:
 )  # fmt: skip
 def test_an_index_of_columns_keeps_its_type(index: pd.Index) -> None:
     frame = framed(index)
-    format = Format.from_json(load(frame).format.to_json())
+    format = format_from_json(load(frame).format.to_json())
     again = format.rows(format.events(frame)).columns
     assert again.equals(index) and type(again) is type(index)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import plausibly
-from plausibly.data import Format, load, load_rows
+from plausibly.data import load, load_rows
+from plausibly.data.formats.builders import format_from_json
 from plausibly.errors import UserError
 from plausibly.estimators import DensityClassifier, DensityEstimator
 
@@ -46,7 +47,7 @@ TABLES = {
 def test_rows_with_named_columns_are_a_table(name: str) -> None:
     data = load(TABLES[name], test=TABLES[name])
     assert data.rows["test"] == 60
-    format = Format.from_json(data.format.to_json())
+    format = format_from_json(data.format.to_json())
     again = format.rows(format.events(load_rows(TABLES[name], format)))
     assert again["a"].tolist() == COUNTS.tolist() and again["b"].tolist() == WORDS.tolist()
     assert DensityEstimator("independent").fit(TABLES[name]).score_samples(TABLES[name]).shape == (
@@ -128,7 +129,7 @@ def test_masked_labels_are_none() -> None:
 @pytest.mark.parametrize("dtype", [">i4", ">i8", ">f4", ">f8", ">u2"])
 def test_columns_of_the_other_order_of_bytes(dtype: str) -> None:
     frame = pd.DataFrame({"a": COUNTS.astype(dtype), "v": WORDS})
-    format = Format.from_json(load(frame).format.to_json())
+    format = format_from_json(load(frame).format.to_json())
     again = format.rows(format.events(load_rows(frame, format)))
     assert again["a"].tolist() == COUNTS.tolist() and again["a"].dtype == np.dtype(
         dtype

@@ -90,7 +90,7 @@ def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, fo
     assert len(dataset.shown) == 500 and any(
         "learned from 500 training rows" in note for note in dataset.notes
     )
-    order = next(column for column in dataset.format.aside if column.name == "order_id")
+    order = next(column for column in dataset.format.table.aside if column.name == "order_id")
     assert order.role == "id" and order.first == "1"
     frame = pd.read_parquet(folder / "orders.parquet")
     again = dataset.format.events(frame)
@@ -113,7 +113,7 @@ def test_a_hole_outside_the_rows_that_teach_is_no_error(monkeypatch, piecemeal, 
         tmp_path / "t.parquet"
     )
     dataset = load(tmp_path / "t.parquet")
-    assert dataset.format.modelled[0].kind.open and sum(dataset.rows.values()) == 2000
+    assert dataset.format.table.modelled[0].kind.open and sum(dataset.rows.values()) == 2000
 
 
 def test_a_wrong_line_is_named_by_its_place_in_the_file(piecemeal, folder, tmp_path):

@@ -16,7 +16,7 @@ from torch import Tensor
 import plausibly
 from plausibly import DensityClassifier, DensityEstimator
 from plausibly.data.columns.cells import log_text
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.builders import format_from_json
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import OTHER, Category, Grid, Real
 from plausibly.events.schema import Schema
@@ -317,8 +317,8 @@ def test_shares_are_those_of_new_values(tmp_path):
         }
     )
     format = plausibly.load(frame, valid=frame, test=frame, kinds={"t": "category"}).format
-    assert isinstance(format, TableFormat)
-    shares = {column.name: column.kind.unforeseen for column in format.modelled}
+    assert format.table
+    shares = {column.name: column.kind.unforeseen for column in format.table.modelled}
     assert shares["w"] == pytest.approx(4.5 / 101) and shares["x"] == pytest.approx(0.5 / 101)
     assert shares["t"] == pytest.approx(98.5 / 101)
     numbers = pd.DataFrame(
@@ -329,7 +329,7 @@ def test_shares_are_those_of_new_values(tmp_path):
         tmp_path / "n.csv", valid=numbers.astype(str), test=numbers.astype(str)
     ).format
     assert [kind.unforeseen for kind in seen.schema.kinds] == [0.0, pytest.approx(0.5 / 501)]
-    again = plausibly.data.formats.format.Format.from_json(seen.to_json())
+    again = format_from_json(seen.to_json())
     assert again.schema == seen.schema
     assert (
         plausibly.load(np.arange(300).reshape(100, 3) % 7).schema.chance_unforeseen.tolist()

@@ -158,15 +158,17 @@ def test_rows_come_back_in_values_types_and_order(containers, name, tmp_path):
     source, dataset = containers[name]
     rows = load_rows(source, dataset.format)
     back = dataset.format.rows(dataset.format.events(rows))
-    if dataset.format.dialect is None:
+    if dataset.format.table.dialect is None:
         assert_frame_equal(back, rows)
-        dataset.format.write(back, tmp_path / "again.parquet")
+        dataset.format.output(tmp_path / "again.parquet").write_all(
+            back, tmp_path / "again.parquet"
+        )
         again = pq.read_table(tmp_path / "again.parquet")
         if name in ("parquet", "arrow"):
             assert again.select(table().schema.names).equals(table())
     else:
         out = tmp_path / f"again.{source.rpartition('.')[2]}"
-        dataset.format.write(back, out)
+        dataset.format.output(out).write_all(back, out)
         with open(source, "rb") as here, open(out, "rb") as there:
             assert here.read() == there.read()
 
@@ -206,7 +208,9 @@ def test_a_hole_where_training_had_none_costs_the_same_in_every_container(name, 
         {n: pa.concat_arrays([pa.nulls(1, known[n].type), known[n].chunk(0)[1:2]]) for n in names}
     )
     format = load(contained(known, name, tmp_path)).format
-    others = [column.kind.log_within(np.array([column.other]))[0] for column in format.modelled]
+    others = [
+        column.kind.log_within(np.array([column.other]))[0] for column in format.table.modelled
+    ]
     (tmp_path / "asked").mkdir()
     for other in ("comma", "parquet", "plain frame", "nullable frame", "arrow frame"):
         rows = rows_of(contained(asked, other, tmp_path / "asked"))
@@ -287,7 +291,7 @@ def test_a_strange_type_comes_back(name, tmp_path):
     whole = pa.table({name: strange()[name], "v": pa.array([1, 2, 3] * 20)})
     pa.feather.write_feather(whole, tmp_path / "t.arrow")
     format = load(tmp_path / "t.arrow").format
-    format.write(
+    format.output(tmp_path / "again.arrow").write_all(
         format.rows(format.events(load_rows(tmp_path / "t.arrow", format))),
         tmp_path / "again.arrow",
     )
@@ -298,7 +302,7 @@ def test_a_strange_type_comes_back(name, tmp_path):
         )
     assert again.equals(whole)
     codes = load(tmp_path / "t.arrow").train.codes[:1].expand(200, 2)
-    format.write(
+    format.output(tmp_path / "drawn.arrow").write_all(
         format.rows(format.draw(codes.contiguous(), np.random.default_rng(0))),
         tmp_path / "drawn.arrow",
     )
@@ -407,7 +411,7 @@ def test_the_hour_that_comes_twice_comes_back(tmp_path):
     frame = pd.DataFrame({"at": local.append(again), "v": range(61)}).astype({"v": str})
     format = load(frame, kinds={"v": "category"}).format
     assert_frame_equal(format.rows(format.events(frame)), frame)
-    assert format.columns[0].storage.local
+    assert format.table.columns[0].storage.local
 
 
 def test_a_report_has_axes_of_times(containers):
@@ -496,7 +500,7 @@ def test_rows_go_to_any_file_and_are_the_same_events_there(containers, name, suf
     source, dataset = containers[name]
     format = dataset.format
     events = format.events(rows_of(source))
-    format.write(format.rows(events), tmp_path / f"t.{suffix}")
+    format.output(tmp_path / f"t.{suffix}").write_all(format.rows(events), tmp_path / f"t.{suffix}")
     again = format.events(rows_of(str(tmp_path / f"t.{suffix}")))
     assert torch.equal(again.codes, events.codes) and torch.equal(
         again.log_within, events.log_within
@@ -553,7 +557,7 @@ def test_what_is_drawn_in_the_tails_fits_the_type(cells, tmp_path):
     format = load(
         tmp_path / "t.parquet", kinds={} if pa.types.is_temporal(cells.type) else {"x": "number"}
     ).format
-    codes = torch.tensor([[0], [format.columns[0].kind.regular - 1]]).repeat(2000, 1)
+    codes = torch.tensor([[0], [format.table.columns[0].kind.regular - 1]]).repeat(2000, 1)
     drawn = format.rows(format.draw(codes, np.random.default_rng(0)))
     assert (
         drawn.dtypes.equals(rows_of(str(tmp_path / "t.parquet")).dtypes)

@@ -59,7 +59,9 @@ def test_samples_in_a_file_are_those_in_memory(run, tmp_path, name):
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz"])
 def test_text_files_have_the_same_bytes(run, tmp_path, name):
     files.sample_to(run, tmp_path / name, N, seed=3)
-    run.format.write(run.sample(N, seed=3), tmp_path / f"whole-{name}")
+    run.format.output(tmp_path / f"whole-{name}").write_all(
+        run.sample(N, seed=3), tmp_path / f"whole-{name}"
+    )
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
 
 
@@ -178,7 +180,9 @@ def test_shards_of_another_command_do_not_count(run, tmp_path):
         files.sample_to(run, out, N, seed=1, work=stopping_after(2, Stopped()))
     assert len(Shards(out, {"another": "plan"}).result_schemas) == 0
     files.sample_to(run, out, N, seed=2)
-    run.format.write(run.sample(N, seed=2), tmp_path / "whole.csv")
+    run.format.output(tmp_path / "whole.csv").write_all(
+        run.sample(N, seed=2), tmp_path / "whole.csv"
+    )
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 

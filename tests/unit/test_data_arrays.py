@@ -16,6 +16,7 @@ from PIL import Image
 from tiers import REAL_SETS
 
 from plausibly.data import Format, load, load_rows, splits
+from plausibly.data.formats.builders import format_from_json
 from plausibly.data.questions import question
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Level, Real
@@ -46,7 +47,7 @@ matrices = st.one_of(
 def format_of(rows: np.ndarray) -> Format:
     from plausibly.data.formats.array_learning import learn_array_format
 
-    return Format.from_json(learn_array_format(rows, {}, ()).to_json())
+    return format_from_json(learn_array_format(rows, {}, ()).to_json())
 
 
 @few
@@ -116,10 +117,10 @@ def test_a_matrix_with_holes_is_filled() -> None:
 def test_written_arrays_read_back(tmp_path: Path, suffix: str) -> None:
     rows = np.random.default_rng(0).normal(size=(50, 3))
     format = load(rows).format
-    format.write(rows, tmp_path / f"out.{suffix}")
+    format.output(tmp_path / f"out.{suffix}").write_all(rows, tmp_path / f"out.{suffix}")
     assert np.array_equal(load_rows(str(tmp_path / f"out.{suffix}"), format), rows)
     with pytest.raises(UserError, match="npz"):
-        format.write(rows, tmp_path / "out.png")
+        format.output(tmp_path / "out.png").write_all(rows, tmp_path / "out.png")
 
 
 def test_splits_of_a_file_and_packed_bits(tmp_path: Path) -> None:
@@ -265,7 +266,9 @@ def test_broken_images_are_named(tmp_path: Path) -> None:
 
 def test_a_grid_of_images(tmp_path: Path) -> None:
     data = load("digits")
-    data.format.write(data.format.rows(data.test[:5]), tmp_path / "grid.png")
+    data.format.output(tmp_path / "grid.png").write_all(
+        data.format.rows(data.test[:5]), tmp_path / "grid.png"
+    )
     sheet = np.asarray(Image.open(tmp_path / "grid.png"))
     assert sheet.shape == (2 * 9 + 1, 3 * 9 + 1)
     assert np.array_equal(
@@ -567,7 +570,7 @@ def test_labels_by_their_usual_names(tmp_path: Path, names: tuple) -> None:
     assert any(names[1] in note and "not modelled; --context label" in note for note in data.notes)
     np.savez(tmp_path / "a.npz", **others | {names[0]: bits, names[1]: labels.astype(np.float64)})
     beside = load(str(tmp_path / "a.npz"), labelled=True)
-    assert beside.format.names[0] == "label" and beside.format.labels == (0, 1, 2)
+    assert beside.format.names[0] == "label" and beside.format.container.labels == (0, 1, 2)
     assert not any("not modelled" in note for note in beside.notes)
 
 
@@ -596,7 +599,7 @@ def test_labels_that_the_type_of_the_rows_cannot_hold(
     labels = np.array(values)[np.arange(60) % len(values)]
     np.savez(tmp_path / "a.npz", x=rows, y=labels)
     data = load(str(tmp_path / "a.npz"), labelled=True)
-    assert data.format.labels == values
+    assert data.format.container.labels == values
     whole = load_rows(str(tmp_path / "a.npz"), data.format)
     again = data.format.rows(data.format.events(whole))
     assert np.array_equal(again[:, 0], labels) and np.array_equal(again[:, 1:], rows)

@@ -168,7 +168,7 @@ def test_the_user_may_name_the_form(tmp_path: Path) -> None:
     assert guessed == "day and month are ambiguous; write 2020-12-05, or say --kind d=date:%d/%m/%Y"
     data = load(str(tmp_path / "t.csv"), kinds={"d": "date:%d/%m/%Y"})
     assert data.format.describe()[0]["form"] == "%d/%m/%Y"
-    data.format.write(
+    data.format.output(tmp_path / "u.csv").write_all(
         data.format.rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))),
         tmp_path / "u.csv",
     )

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from plausibly.data import Format, load, load_rows
+from plausibly.data import load, load_rows
+from plausibly.data.formats.builders import format_from_json
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 
@@ -241,7 +242,7 @@ def test_cells_that_cannot_be_recorded() -> None:
 )
 def test_malformed_formats(document: object) -> None:
     with pytest.raises(UserError):
-        Format.from_json(document)
+        format_from_json(document)
 
 
 def test_a_format_with_a_damaged_column() -> None:
@@ -258,7 +259,7 @@ def test_a_format_with_a_damaged_column() -> None:
         columns = [dict(column) for column in good["columns"]]
         columns[place][field] = value
         with pytest.raises(UserError):
-            Format.from_json(good | {"columns": columns})
+            format_from_json(good | {"columns": columns})
 
 
 def test_rows_for_later_commands_need_a_named_split(tmp_path: Path) -> None:

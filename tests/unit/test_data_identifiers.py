@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from plausibly.data import Format, load
+from plausibly.data import load
 from plausibly.data.columns.identifiers import IdGenerator, IdPiece, learn_ids
+from plausibly.data.formats.builders import format_from_json
 
 chance = np.random.default_rng(0)
 SPARSE = chance.permutation(99_000)[:500]
@@ -75,7 +76,7 @@ UNEQUAL = {
 def test_identifiers_of_unequal_length_are_drawn_in_pieces(name: str) -> None:
     texts, form = UNEQUAL[name]
     data = load(pd.DataFrame({"key": texts, "x": np.arange(300) % 7, "c": ["a", "b"] * 150}))
-    format = Format.from_json(data.format.to_json())
+    format = format_from_json(data.format.to_json())
     assert format.to_json() == data.format.to_json()
     made = format.rows(format.draw(torch.zeros(500, 2), np.random.default_rng(1)))["key"]
     assert made.nunique() == 500 and made.str.fullmatch(form).all(), made[~made.str.fullmatch(form)]
@@ -116,7 +117,7 @@ def a_table(rows: int = 200) -> pd.DataFrame:
 def test_drawn_rows_have_identifiers_and_constants_given_or_not() -> None:
     frame = a_table()
     data = load(frame)
-    format = Format.from_json(data.format.to_json())
+    format = format_from_json(data.format.to_json())
     assert_frame_equal(format.rows(format.events(frame)), frame)
     drawn = format.rows(format.draw(torch.zeros(3, 2), np.random.default_rng(0)))
     asked = format.parse_question({"c": "b"})[torch.zeros(3, dtype=torch.long)]

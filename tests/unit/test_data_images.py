@@ -9,7 +9,7 @@ from PIL import Image
 
 from plausibly.data import load, load_rows
 from plausibly.data.dataset import Dataset
-from plausibly.data.formats.format import Format
+from plausibly.data.formats.builders import format_from_json
 from plausibly.errors import UserError
 
 MANY, MORE = 12, {"save_all": True, "append_images": [Image.new("L", (8, 8))]}
@@ -39,7 +39,7 @@ def saved(
 def read(folder: Path) -> tuple[np.ndarray, Dataset]:
     """The rows of a folder in the order of its files, by the format that it taught, and the dataset."""
     data = load(str(folder))
-    return load_rows(str(folder), Format.from_json(data.format.to_json())), data
+    return load_rows(str(folder), format_from_json(data.format.to_json())), data
 
 
 def gray(place: int, low: int = 0, high: int = 256) -> np.ndarray:
@@ -132,7 +132,7 @@ def test_a_run_reads_deep_gray_as_its_training_images(tmp_path: Path) -> None:
         load_rows(str(saved(other, lambda place: dark[place])), data.format)
     old = data.format.to_json()
     del old["depth"]  # as runs written before had it
-    assert np.array_equal(load_rows(str(other), Format.from_json(old)), np.array(dark) >> 8)
+    assert np.array_equal(load_rows(str(other), format_from_json(old)), np.array(dark) >> 8)
 
 
 def test_sixteen_bits_a_colour_are_said(tmp_path: Path) -> None:

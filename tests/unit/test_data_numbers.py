@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from plausibly.data import Format, load, load_rows
+from plausibly.data import load, load_rows
 from plausibly.data.columns.cells import log_text
 from plausibly.data.columns.numbers import number_lattice
+from plausibly.data.formats.builders import format_from_json
 
 ROWS = 1_000
 chance = np.random.default_rng(0)
@@ -22,7 +23,7 @@ few = settings(max_examples=40, deadline=None)
 def learned_from(cells: list, **options: object):
     """The format of a column, through its JSON, beside one that is always there; and the column in the report."""
     frame = pd.DataFrame({"x": cells, "y": ["a", "b"] * (len(cells) // 2)})
-    format = Format.from_json(load(frame, **options).format.to_json())
+    format = format_from_json(load(frame, **options).format.to_json())
     return frame, format, format.describe()[0]
 
 
@@ -68,8 +69,8 @@ def test_a_coarser_resolution_is_worth_its_logarithm() -> None:
     off = coarse.events(pd.DataFrame({"x": [51], "y": ["a"]}))
     assert off.log_within.item() == pytest.approx(log_text("51"))
     assert coarse.rows(off)["x"].tolist() == [51]
-    within = [coarse.modelled[0].kind.log_within(np.arange(-3_000, 12_000))]
-    codes = coarse.modelled[0].kind.code(np.arange(-3_000, 12_000))
+    within = [coarse.table.modelled[0].kind.log_within(np.arange(-3_000, 12_000))]
+    codes = coarse.table.modelled[0].kind.code(np.arange(-3_000, 12_000))
     sums = np.bincount(codes, weights=np.exp(within[0]))
     assert sums[1:-1] == pytest.approx(np.ones(len(sums) - 2)) and sums.max() <= 1 + 1e-9
 
@@ -108,7 +109,7 @@ def test_money_is_exact_to_the_cent(tmp_path: Path, cents: int) -> None:
     format = load(str(tmp_path / "t.csv"), kinds={"m": "number"}).format
     rows = format.rows(format.events(load_rows(str(tmp_path / "t.csv"), format)))
     assert rows["m"].dtype == np.float64 and rows["m"].tolist() == [float(cell) for cell in cells]
-    format.write(rows, tmp_path / "u.csv")
+    format.output(tmp_path / "u.csv").write_all(rows, tmp_path / "u.csv")
     assert (tmp_path / "u.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
 
 

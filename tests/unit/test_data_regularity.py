@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiers import REAL_SETS
 
-from plausibly.data import Dataset, Format, load, load_rows
+from plausibly.data import Dataset, load, load_rows
+from plausibly.data.formats.builders import format_from_json
 from plausibly.errors import UserError
 
 TABLES = REAL_SETS / "tables"
@@ -23,9 +24,11 @@ PLAIN = "n,c,x,d\n" + "".join(f"{line}\n" for line in LINES)
 
 def again(data: Dataset, path: Path) -> bytes:
     """The file that its rows give when they are written, by the format's JSON."""
-    format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
+    format = format_from_json(json.loads(json.dumps(data.format.to_json())))
     copy = path.with_name(f"again-{path.name.removesuffix('.gz')}")
-    format.write(format.file_rows(format.events(load_rows(str(path), format)), copy), copy)
+    format.output(copy).write_all(
+        format.rows(format.events(load_rows(str(path), format)), copy), copy
+    )
     return copy.read_bytes()
 
 

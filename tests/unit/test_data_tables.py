@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data.columns.cells import log_text
+from plausibly.data.formats.builders import format_from_json
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.table_learning import learn_table_format
-from plausibly.data.formats.tables import TableFormat
 from plausibly.data.loading import load, load_rows
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Grid, Real
@@ -82,12 +82,12 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, found, strict=True)) | {"varied": varied})
 
 
-def fitted(frame: pd.DataFrame) -> TableFormat:
+def fitted(frame: pd.DataFrame) -> Format:
     """The format learned from a frame, through its JSON."""
-    format = Format.from_json(
+    format = format_from_json(
         json.loads(json.dumps(learn_table_format(frame, None, {}, ()).to_json()))
     )
-    assert isinstance(format, TableFormat)
+    assert format.table
     return format
 
 
@@ -173,7 +173,7 @@ def test_text_files_survive_write_and_read(
         return
     format = data.format
     typed = format.rows(format.events(load_rows(str(folder / "first.csv"), format)))
-    format.write(typed, folder / "second.csv.gz")
+    format.output(folder / "second.csv.gz").write_all(typed, folder / "second.csv.gz")
     assert_frame_equal(
         format.rows(format.events(load_rows(str(folder / "second.csv.gz"), format))), typed
     )
@@ -186,7 +186,9 @@ def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
     )
     data = from_text(tmp_path, text)
     rows = load_rows(tmp_path / "t.csv", data.format)
-    data.format.write(data.format.rows(data.format.events(rows)), tmp_path / "again.csv")
+    data.format.output(tmp_path / "again.csv").write_all(
+        data.format.rows(data.format.events(rows)), tmp_path / "again.csv"
+    )
     assert (tmp_path / "again.csv").read_bytes().decode() == text
 
 
@@ -217,7 +219,7 @@ def test_what_a_column_is_guessed_to_be(
     assert isinstance(data.schema.kinds[0], kind)
     assert data.format.describe()[0]["kind"] == word
     again = data.format.rows(data.format.events(load_rows(tmp_path / "t.csv", data.format)))
-    data.format.write(again, tmp_path / "again.csv")
+    data.format.output(tmp_path / "again.csv").write_all(again, tmp_path / "again.csv")
     kept = load_rows(str(tmp_path / "again.csv"), data.format)["x"].fillna("").tolist()
     assert kept == cells
 
@@ -301,7 +303,9 @@ def test_truths_of_a_text_file_may_turn_out_otherwise(
         [0, log_text("maybe"), log_text("2"), log_text("")]
     )
     assert data.format.rows(events)["x"].fillna("-").tolist() == [words[0], "maybe", "2", "-"]
-    data.format.write(data.format.rows(events), tmp_path / "again.csv")
+    data.format.output(tmp_path / "again.csv").write_all(
+        data.format.rows(events), tmp_path / "again.csv"
+    )
     assert (tmp_path / "again.csv").read_text() == f"x,y\n{words[0]},a\nmaybe,a\n2,a\n,a\n"
     holes = data.format.rows(data.format.events(rows.iloc[[0, 3]]))["x"]
     expected = {"0": "Int64", "False": "boolean"}.get(words[0], str(pd.Series(["a"]).dtype))
@@ -391,14 +395,16 @@ def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: 
     )
     column = data.format.describe()[0]
     assert column["kind"] == "integer" and column["holes"] > 5
-    format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
+    format = format_from_json(json.loads(json.dumps(data.format.to_json())))
     rows = load_rows(str(tmp_path / "t.csv"), format)
     events = format.events(rows)
     assert (
         events.codes[-5:, 0] == format.schema.kinds[0].missing_code
     ).all() and not events.log_within.any()
     assert str(format.rows(events)["x"].dtype) == "Int64"
-    format.write(format.file_rows(events, tmp_path / "again.csv"), tmp_path / "again.csv")
+    format.output(tmp_path / "again.csv").write_all(
+        format.rows(events, tmp_path / "again.csv"), tmp_path / "again.csv"
+    )
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
     questions = format.questions(rows)
     assert questions.observed[:, 0].tolist() == [cell not in marks for cell in cells]
@@ -409,11 +415,12 @@ def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: 
     codes = torch.tensor([[format.schema.kinds[0].missing_code, 0]] * 4_000)
     holes = format.draw(codes, np.random.default_rng(0))
     drawn = (
-        format.file_rows(holes, Path("x.csv"))["x"]
-        .fillna(format.modelled[0].hole)
+        format.rows(holes, Path("x.csv"))["x"]
+        .astype(object)
+        .fillna(format.table.modelled[0].hole)
         .value_counts(normalize=True)
     )
-    column = format.modelled[0]
+    column = format.table.modelled[0]
     shares = dict(zip(column.marks, (count / column.holes for count in column.marked), strict=True))
     assert set(drawn.index) == set(marks) and format.rows(holes)["x"].isna().all()
     assert all(
@@ -640,15 +647,15 @@ def test_writing_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
     data = from_text(tmp_path, csv_of(x=[1, 2, 3] * 9))
     rows = data.format.rows(data.train)
     for name in ("o.csv", "o.tsv", "o.csv.gz", "o.parquet", "o.arrow"):
-        data.format.write(rows, tmp_path / name)
+        data.format.output(tmp_path / name).write_all(rows, tmp_path / name)
         assert_frame_equal(
             data.format.rows(data.format.events(load_rows(str(tmp_path / name), data.format))), rows
         )
     with pytest.raises(UserError, match="csv"):
-        data.format.write(rows, tmp_path / "o.xls")
+        data.format.output(tmp_path / "o.xls").write_all(rows, tmp_path / "o.xls")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UserError):
-        data.format.write(rows, tmp_path / "folder.csv")
+        data.format.output(tmp_path / "folder.csv").write_all(rows, tmp_path / "folder.csv")
     assert not list(tmp_path.glob(".*"))
 
 

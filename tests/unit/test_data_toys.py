@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from plausibly.data import Format, load, load_rows
+from plausibly.data import load, load_rows
+from plausibly.data.formats.builders import format_from_json
 from plausibly.data.toys import bits as toys
 from plausibly.events.schema import Schema, binary
 
@@ -73,7 +74,7 @@ def test_built_in_data(name: str) -> None:
     data = load(name)
     rows = data.format.rows(data.test)
     assert np.array_equal(rows, load_rows(f"{name}:test", data.format))
-    assert torch.equal(Format.from_json(data.format.to_json()).events(rows).codes, data.test.codes)
+    assert torch.equal(format_from_json(data.format.to_json()).events(rows).codes, data.test.codes)
     assert load(name, seed=5).fingerprint == data.fingerprint and torch.equal(
         load(name, seed=5).test.codes, data.test.codes
     )

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from plausibly.data.columns.numbers import decimal_step, learn_real
-from plausibly.data.formats.format import Format
-from plausibly.data.formats.real_arrays import RealArrayFormat
+from plausibly.data.formats.builders import format_from_json, real_format
 from plausibly.errors import UserError
 from plausibly.events import real_matrix
 from plausibly.events.kinds import Real
@@ -53,7 +52,7 @@ def format_and_rows(dtype="f8", n=64, seed=0):
             columns.append(values)
     kinds.append(Real())  # whose log density is -0.0
     columns.append(random.normal(size=n))
-    return RealArrayFormat(tuple(kinds), np.dtype(dtype).str), np.stack(columns, 1)
+    return real_format(tuple(kinds), np.dtype(dtype).str), np.stack(columns, 1)
 
 
 def one_by_one(format, array, seen):
@@ -63,7 +62,7 @@ def one_by_one(format, array, seen):
         np.zeros(len(array)),
         np.zeros(array.shape),
     )
-    for place, kind in enumerate(format.kinds):
+    for place, kind in enumerate(format.schema.kinds):
         own = seen[:, place]
         values = array[own, place].astype(np.float64)
         events[own, place] = kind.standardise(values)
@@ -110,7 +109,7 @@ def test_narrow_numbers_are_measured_as_wide_ones():
     kinds = tuple(Real(0.1 * i, 1 + 0.37 * i, missing=True) for i in range(30))
     array = np.random.default_rng(1).normal(size=(9, 30)).astype("f4")
     array[2, 3] = np.nan
-    format = RealArrayFormat(kinds, "<f4")
+    format = real_format(kinds, "<f4")
     hold_to_the_bit(format, format.events(array), array, np.ones(array.shape, bool))
 
 
@@ -135,7 +134,7 @@ def test_the_sum_of_a_row_does_not_depend_on_the_rows_beside_it():
 )
 @pytest.mark.usefixtures("_blocks")
 def test_the_first_strange_entry_of_the_first_such_column_is_named(value, form, said):
-    format = RealArrayFormat((Real(open=True), Real(**form), Real(**form)), "<f8")
+    format = real_format((Real(open=True), Real(**form), Real(**form)), "<f8")
     array = np.zeros((6, 3))
     array[0, 0] = np.nan  # for which its kind has room
     array[4:, 1] = array[1:, 2] = value
@@ -150,7 +149,7 @@ def test_the_first_strange_entry_of_the_first_such_column_is_named(value, form, 
 
 
 def test_the_farthest_number_that_is_foreseen():
-    format = RealArrayFormat((Real(0.0, 0.3), Real(5.0, 2.0)), "<f8")
+    format = real_format((Real(0.0, 0.3), Real(5.0, 2.0)), "<f8")
     near = np.array([[0.3e6, 5.0 - 2e6]])
     assert format.events(near).codes.tolist() == [[np.float32(0.3e6 / 0.3), -1e6]]
     with pytest.raises(UserError, match="row 1, column '1'"):
@@ -159,12 +158,12 @@ def test_the_farthest_number_that_is_foreseen():
 
 def test_a_format_that_was_read_again_measures_alike():
     format, array = format_and_rows()
-    again = Format.from_json(format.to_json())
+    again = format_from_json(format.to_json())
     assert torch.equal(again.events(array).codes, format.events(array).codes)
     assert torch.equal(again.events(array).log_within, format.events(array).log_within)
 
 
 def test_nothing_is_left_open_of_standard_numbers():
     array = np.zeros((2, 3))
-    format = RealArrayFormat((Real(),) * 3, "<f8")
+    format = real_format((Real(),) * 3, "<f8")
     hold_to_the_bit(format, format.events(array), array, np.ones(array.shape, bool))

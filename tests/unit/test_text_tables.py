@@ -47,11 +47,15 @@ DIALECTS = {
 def test_what_separates_cells_is_told_by_the_rows(tmp_path: Path, dialect: str) -> None:
     """And the file comes back byte for byte, whether it is read as a whole or a piece at a time."""
     data = loaded(tmp_path, DIALECTS[dialect])
-    assert [column.name[0] for column in data.format.columns] == ["n", "c", "x"] and data.regular, (
-        data.notes
-    )
+    assert [column.name[0] for column in data.format.table.columns] == [
+        "n",
+        "c",
+        "x",
+    ] and data.regular, data.notes
     rows = load_rows(str(tmp_path / "t.csv"), data.format)
-    data.format.write(data.format.rows(data.format.events(rows)), tmp_path / "again.csv")
+    data.format.output(tmp_path / "again.csv").write_all(
+        data.format.rows(data.format.events(rows)), tmp_path / "again.csv"
+    )
     assert (tmp_path / "again.csv").read_bytes().decode() == DIALECTS[dialect]
     pieces = list(open_source(tmp_path / "t.csv").frames(7))
     assert sum(map(len, pieces)) == 60 and pieces[1].equals(rows[7:14].reset_index(drop=True))
@@ -105,10 +109,8 @@ def test_a_day_that_never_comes_is_a_date(tmp_path: Path) -> None:
 def returned(data: Dataset, tmp_path: Path) -> list[str]:
     """The lines of the file, out of its events."""
     path = tmp_path / "again.csv"
-    data.format.write(
-        data.format.file_rows(
-            data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)), path
-        ),
+    data.format.output(path).write_all(
+        data.format.rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)), path),
         path,
     )
     return path.read_text().splitlines()
@@ -184,7 +186,7 @@ def test_a_decimal_comma_is_a_point_elsewhere(tmp_path: Path, name: str) -> None
     )
     drawn = data.format.draw(events.codes[:50], np.random.default_rng(0))
     assert all(
-        "," in text and "." not in text for text in data.format.file_rows(drawn, Path("x.csv"))["x"]
+        "," in text and "." not in text for text in data.format.rows(drawn, Path("x.csv"))["x"]
     )
 
 
@@ -251,7 +253,7 @@ def test_dates_of_several_forms_are_dates_and_come_back_as_they_are(
     column = data.format.describe()[0]
     assert (column["kind"], column["resolution"]) == ("date", unit), column
     events = data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))
-    assert (events.values.cells["when"].values != data.format.modelled[0].other).all()
+    assert (events.values[0].values != data.format.table.modelled[0].other).all()
     assert data.regular and returned(data, tmp_path) == text.splitlines()
     assert column["holes"] / len(data.train) == pytest.approx(
         np.mean([cell in ("", "NULL", "None") for cell in cells]), abs=0.1
@@ -328,7 +330,7 @@ def test_drawn_numbers_have_as_many_digits_as_those_of_the_file(tmp_path: Path) 
     cells = [f"{x:.3E}" for x in chance.lognormal(0, 9, 300)]
     data = loaded(tmp_path, "x,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells)))
     events = data.format.draw(data.train.codes, np.random.default_rng(0))
-    drawn = data.format.file_rows(events, Path("x.csv"))["x"].tolist()
+    drawn = data.format.rows(events, Path("x.csv"))["x"].tolist()
     assert all(f"{float(text):.3E}" == text for text in drawn) and len({*drawn}) > 50
     again = data.format.events(data.format.rows(events))
     assert torch.allclose(again.log_within, events.log_within) and data.regular
@@ -515,7 +517,7 @@ def test_dates_with_and_without_zeros_are_dates_of_one_form(tmp_path: Path) -> N
     data, column = column_of(tmp_path, cells, "day")
     assert (column["kind"], column["resolution"]) == ("date", "day")
     assert column["form"] in ("%d.%m.%Y", "%-d.%-m.%Y")  # that more of them have
-    values = data.format.columns[0].parse(cells)
+    values = data.format.table.columns[0].parse(cells)
     assert np.array_equal(np.diff(values), np.diff(np.array(days)).astype(int))
 
 
@@ -530,4 +532,4 @@ def test_times_of_several_forms_are_drawn_with_zeros_before_hours(tmp_path: Path
 def test_holes_of_databases_are_holes(tmp_path: Path) -> None:
     data, column = column_of(tmp_path, [r"\N" if n % 4 == 0 else str(n % 40) for n in range(300)])
     assert (column["kind"], column["holes"] > 40) == ("integer", True)
-    assert r"\N" in data.format.columns[0].hole
+    assert r"\N" in data.format.table.columns[0].hole

@@ -41,17 +41,17 @@ class ColumnValues:
         known = texts is not None and has_text(texts).any()
         return ColumnValues(self.values[index], texts if known else None)
 
-
-def join_cells(parts: Sequence[ColumnValues]) -> ColumnValues:
-    """A column's cells, piece after piece."""
-    values = np.concatenate([part.values for part in parts])
-    if all(part.texts is None for part in parts):
-        return ColumnValues(values)
-    blank = [
-        np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts
-        for part in parts
-    ]
-    return ColumnValues(values, np.concatenate(blank))
+    @staticmethod
+    def join(parts: Sequence[ColumnValues]) -> ColumnValues:
+        """A column's cells, piece after piece."""
+        values = np.concatenate([part.values for part in parts])
+        if all(part.texts is None for part in parts):
+            return ColumnValues(values)
+        blank = [
+            np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts
+            for part in parts
+        ]
+        return ColumnValues(values, np.concatenate(blank))
 
 
 def has_text(texts: np.ndarray) -> np.ndarray:

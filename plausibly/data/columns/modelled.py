@@ -190,15 +190,23 @@ class ModelledColumn(Column):
 
     def texts(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as they are spelled, None for holes that no further mark stands for."""
-        distinct, inverse = np.unique(cells.values, return_inverse=True)
+        index, texts = self.spell_cells(cells)
+        return texts[index]
+
+    def spell_cells(self, cells: ColumnValues) -> tuple[np.ndarray, np.ndarray]:
+        """The same as the places of cells among fewer texts, of which some may be equal."""
+        import pandas as pd
+
+        index, distinct = pd.factorize(cells.values, use_na_sentinel=False)
         foreseen = ~self.kind.is_hole(distinct) & (distinct != self.other)
         texts = np.full(len(distinct), None, dtype=object)
         texts[foreseen] = self.spell(distinct[foreseen])
-        found = texts[inverse]
-        if cells.texts is not None:
-            kept = has_text(cells.texts)
-            found[kept] = [None if t == self.hole_text else t for t in cells.texts[kept]]
-        return found
+        if cells.texts is None:
+            return index, texts
+        kept = np.flatnonzero(has_text(cells.texts))
+        index[kept] = np.arange(len(kept)) + len(texts)
+        own = np.where(cells.texts[kept] == self.hole_text, None, cells.texts[kept])
+        return index, np.concatenate([texts, own])
 
     def plain(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as a column in memory takes them: None for all holes."""

@@ -18,7 +18,7 @@ from plausibly.data.events import Events
 from plausibly.data.files.regularity import first_difference
 from plausibly.data.files.tables import TEXT_SUFFIXES, read_contents
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.frame_container import FrameContainer
 from plausibly.data.sources.source import Source
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category
@@ -58,7 +58,7 @@ class RoundTrip:
                 self._kept.append(rows)
 
     def _refuse_dropped(self, rows: Any) -> None:
-        dropped = getattr(self.format, "dropped", ())
+        dropped = self.format.table.dropped if self.format.table else ()
         for name in map(str, getattr(rows, "columns", ())):
             if name in dropped:
                 raise UserError(
@@ -70,7 +70,7 @@ class RoundTrip:
 
     def _write(self, back: Any) -> None:
         """Rows as a file of this sort will hold them. UserError where all of them go to none."""
-        if self.path is None or not isinstance(self.format, TableFormat):
+        if self.path is None or self.format.table is None:
             return
         schema = self.format.output(self.path).piece(back).schema
         self._schema = self._schema or schema
@@ -159,8 +159,8 @@ def concat_rows(parts: list[Any]) -> Any:
 
 def rival_sizes(format: Format, rows: Any) -> dict[str, int]:
     """Bytes that others make of rows: of a table as CSV, of arrays as numbers, bits as bits, of images as pictures too."""
-    if isinstance(format, TableFormat):
-        return sizes_by_codec(b"".join(format.text_lines("csv", rows)))
+    if format.table:
+        return sizes_by_codec(b"".join(format.table.text_lines("csv", rows)))
     bits = set(format.schema.kinds) == {Category()}
     return sizes_by_codec(
         (np.packbits(rows.astype(bool)) if bits else rows).tobytes()
@@ -182,7 +182,7 @@ def sizes_by_codec(raw: bytes) -> dict[str, int]:
 
 def picture_bytes(format: Format, rows: np.ndarray) -> dict[str, int]:
     """Bytes of all images in one picture, if they are any and there is nothing beside them."""
-    picture = format.picture()
+    picture = format.container.picture
     if picture is None or picture[1].shape[0] not in (1, 3) or picture[1].size < format.schema.size:
         return {}
     from PIL import Image
@@ -221,19 +221,19 @@ def _measure_picture(image: Any) -> dict[str, int]:
 class TextOriginal(RoundTrip):
     """A text file, compared byte for byte."""
 
-    def __init__(self, source: Source, path: Path, format: TableFormat) -> None:
+    def __init__(self, source: Source, path: Path, format: Format, table: FrameContainer) -> None:
         super().__init__(source, format)
         with open(path, "rb") as start:
             packed = start.read(2) == b"\x1f\x8b"
         self._file: IO[bytes] = gzip.open(path) if packed else open(path, "rb")  # type: ignore[assignment]  # noqa: SIM115
-        self._suffix, self._table = suffix_of(path), format
+        self._suffix, self._table = suffix_of(path), table
         self._lines, self._same = 0, not self._notes
 
     def close(self) -> None:
         self._file.close()
 
     def _again(self, events: Events) -> Any:
-        return self._table.file_rows(events, Path(f"rows.{self._suffix}"))
+        return self.format.rows(events, Path(f"rows.{self._suffix}"))
 
     def _write(self, back: Any) -> None:
         """Lines hold any cell."""
@@ -259,6 +259,6 @@ class TextOriginal(RoundTrip):
 
 def open_original(source: Source, format: Format) -> RoundTrip:
     """The file or the rows that a source is."""
-    if isinstance(format, TableFormat) and source.file and suffix_of(source.file) in TEXT_SUFFIXES:
-        return TextOriginal(source, source.file, format)
+    if format.table and source.file and suffix_of(source.file) in TEXT_SUFFIXES:
+        return TextOriginal(source, source.file, format, format.table)
     return RoundTrip(source, format)

@@ -46,6 +46,10 @@ class Output(ABC):
         """Joins the pieces; with `guard` no spreadsheet takes a text of theirs for a formula."""
         (self.guarding() if guard else self).join(pieces, path)
 
+    def write_all(self, rows: Any, path: Path, guard: bool = False) -> None:
+        """The same with rows that are all here."""
+        self.write([self.piece(rows)], path, guard)
+
 
 class TextOutput(Output):
     """Lines of text.

@@ -13,7 +13,7 @@ import numpy as np
 from plausibly.data.columns.cells import has_text
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.files.dialects import Dialect
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.frame_container import FrameContainer
 
 MAX_ROWS_CHECKED = 200_000  # looked at for how lines are written
 CHARACTERS_SHOWN = 40  # characters of a line
@@ -27,20 +27,20 @@ class TextStart(NamedTuple):
     first: Any
 
 
-def describe_irregularities(start: TextStart, rows: int, format: TableFormat) -> list[str]:
+def describe_irregularities(start: TextStart, rows: int, table: FrameContainer) -> list[str]:
     """A note on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
 
     The start has more than its lines where these are not all `rows`.
     """
-    some, dialect = start.first.iloc[:MAX_ROWS_CHECKED], format.dialect_for(start.suffix)
+    some, dialect = start.first.iloc[:MAX_ROWS_CHECKED], table.dialect_for(start.suffix)
     note = _line(start.data, some, rows, dialect)
     return [f"not byte for byte: {note}"] if note else []
 
 
-def describe_spellings(frame: Any, format: TableFormat) -> list[str]:
+def describe_spellings(frame: Any, table: FrameContainer) -> list[str]:
     """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
     return [
-        note for column in format.modelled if (note := _spelling_note(column, frame[column.name]))
+        note for column in table.modelled if (note := _spelling_note(column, frame[column.name]))
     ]
 
 

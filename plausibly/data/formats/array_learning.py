@@ -7,23 +7,23 @@ from dataclasses import replace
 import numpy as np
 
 from plausibly.data.columns.column import Column, change_column
+from plausibly.data.columns.numbers import MAX_REAL, decimal_step, learn_real
 from plausibly.data.columns.types import BooleanColumn, RealColumn
-from plausibly.data.files import images
-from plausibly.data.formats import real_arrays, table_learning, tables
-from plausibly.data.formats.arrays import MAX_LEVELS, MAX_TOTAL_CODES, MIN_PIXEL_TOP, ArrayFormat
+from plausibly.data.files.images import DEEP_GRAY_BITS
+from plausibly.data.formats.builders import array_format, matrix_format, real_format
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.numeric_arrays import NumericArrayFormat, to_frame
+from plausibly.data.formats.frame_container import ColumnMatrix, to_frame
+from plausibly.data.formats.table_learning import check_options, learn_columns
 from plausibly.errors import UserError
-from plausibly.events.kinds import Category, Kind, Level
+from plausibly.events.kinds import Category, Kind, Level, Real
 from plausibly.events.schema import MAX_VARIABLES, Schema
+
+MAX_LEVELS, MAX_TOTAL_CODES, MIN_PIXEL_TOP = 256, 65_536, 32
 
 
 def learn_array_format(
-    rows: np.ndarray,
-    kinds: dict[str, str],
-    drop: tuple[str, ...],
-    depth: int = images.DEEP_GRAY_BITS,
-) -> ArrayFormat | NumericArrayFormat | real_arrays.RealArrayFormat:
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], depth: int = DEEP_GRAY_BITS
+) -> Format:
     """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
     if not kinds and not drop and _small_whole(rows) and rows.ndim <= 4:
         return _learn_entries(rows, depth)
@@ -37,11 +37,11 @@ def learn_array_format(
         and rows.dtype.kind == "f"
         and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
     ):
-        return real_arrays.learn_real_format(rows)
-    return NumericArrayFormat(numeric_table(rows, words, drop), rows.dtype.str)
+        return learn_real_format(rows)
+    return _learn_matrix(rows, words, drop)
 
 
-def _learn_entries(rows: np.ndarray, depth: int) -> ArrayFormat:
+def _learn_entries(rows: np.ndarray, depth: int) -> Format:
     """The format of small whole numbers, all of one kind."""
     layout = _layout(rows.shape)
     shape = _event_shape(rows.shape, layout)
@@ -50,7 +50,7 @@ def _learn_entries(rows: np.ndarray, depth: int) -> ArrayFormat:
         raise UserError(
             f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
         )
-    return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
+    return array_format(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
 
 
 def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
@@ -58,7 +58,7 @@ def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
     if rows.dtype.kind != "f":
         return {}
     free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
-    return {str(i): "real" for i in free if real_arrays.is_fractional(rows[:, i])}
+    return {str(i): "real" for i in free if is_fractional(rows[:, i])}
 
 
 def _no_matrix(rows: np.ndarray) -> str:
@@ -71,27 +71,33 @@ def _no_matrix(rows: np.ndarray) -> str:
     return f"{what}; rows.reshape(len(rows), -1) makes a matrix of them"
 
 
-def describe_array(format: Format, rows: np.ndarray) -> list[str]:
-    """Notes on how rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
-    holes = int(np.isnan(rows).sum()) if isinstance(format, real_arrays.RealArrayFormat) else 0
-    found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] if holes else []
-    sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
-        getattr(format, "layout", "")
-    )
-    if isinstance(format, ArrayFormat) and sides:
-        found.append(f"rows of shape {format.row_shape} are read as {sides}")
-    return found
+def learn_real_format(rows: np.ndarray) -> Format:
+    """The format of a matrix of real numbers, from its training rows."""
+    return real_format(tuple(map(_learn_kind, rows.T)), rows.dtype.str)
 
 
-def numeric_table(
-    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
-) -> tables.TableFormat:
+def _learn_kind(column: np.ndarray) -> Real:
+    known = column[np.isfinite(column)]
+    holes, step = bool(np.isnan(column).any()), decimal_step(known)
+    return learn_real(known.astype(np.float64), holes, closed=True, step=step)
+
+
+def is_fractional(column: np.ndarray) -> bool:
+    """True where a column of floats holds real numbers: some are not whole, not all are one, and none is beyond measure."""
+    known = column[np.isfinite(column)]
+    if not len(known) or float(np.abs(known).max()) > MAX_REAL:
+        return False
+    return bool((known != np.floor(known)).any()) and bool(known.min() < known.max())
+
+
+def _learn_matrix(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> Format:
+    """The format of a matrix whose columns are modelled as a table's."""
     if drop or "drop" in kinds.values():
         raise UserError("columns of an array cannot be dropped; give the array without them")
     frame = to_frame(rows)
-    table_learning.check_options(list(frame), len(frame), kinds, drop)
-    table = table_learning.learn_table_format(frame, None, kinds, drop)
-    return tables.TableFormat(map(_fix_kind, table.columns), table.labels)
+    check_options(list(frame), len(frame), kinds, drop)
+    columns = learn_columns(frame, list(frame), None, kinds, 0)
+    return matrix_format(ColumnMatrix(map(_fix_kind, columns), list(frame), rows.dtype.str))
 
 
 def _fix_kind(column: Column) -> Column:

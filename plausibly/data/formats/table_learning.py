@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
@@ -14,22 +15,31 @@ from plausibly.data.columns.column import Column, change_column
 from plausibly.data.columns.column_sample import count_texts
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.storage import Storage
+from plausibly.data.columns.storage import Storage, storage_of
 from plausibly.data.columns.text_guesses import KEY_REASON
 from plausibly.data.files.dialects import Dialect
-from plausibly.data.formats.table_columns import list_names, list_roles, share_of_new, storage
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.builders import table_format
+from plausibly.data.formats.format import Format
+from plausibly.data.formats.frame_container import FrameContainer, list_names
 from plausibly.data.labels import label_text, names_of
 from plausibly.errors import UserError, count_phrase, did_you_mean
-from plausibly.events.kinds import Grid
+from plausibly.events.kinds import Category, Grid
 
 
 def learn_table_format(
     frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], rows: int = 0
-) -> TableFormat:
+) -> Format:
     """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if label_text(label) not in dropped]
+    columns = learn_columns(frame, labels, dialect, kinds, rows)
+    return table_format(FrameContainer(columns, labels, dialect, dropped))
+
+
+def learn_columns(
+    frame: Any, labels: list[Any], dialect: Dialect | None, kinds: dict[str, str], rows: int
+) -> list[Column]:
+    """The columns of these labels, from training rows, as above. UserError where none is worth modelling."""
     columns = [_learn_column(frame[label], label, dialect, kinds, rows) for label in labels]
     columns = [
         _reconsider_key(column, columns, frame, label)
@@ -39,13 +49,48 @@ def learn_table_format(
         pairs = zip(columns, labels, strict=True)
         columns = [_narrow(column, frame[label]) for column, label in pairs]
     _refuse_all_aside(columns, len(frame))
-    return TableFormat(columns, labels, dialect, dropped)
+    return columns
+
+
+def reserve_unseen(format: Format, train: Tensor) -> Format:
+    """The format with the probability of a cell never seen, of each column in which none of these codes is one.
+
+    It is the smoothed share of cells that are new, (n1 + 1/2) / (n + 1), with n1 levels seen once.
+    """
+    table = format.table
+    assert table is not None
+    codes = dict(zip(format.names, format.schema.event_codes(train).numpy().T, strict=True))
+    columns = [
+        _reserve_share(column, codes[column.name]) if isinstance(column, ModelledColumn) else column
+        for column in table.columns
+    ]
+    return table_format(FrameContainer(columns, table.labels, table.dialect, table.dropped))
+
+
+def _reserve_share(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
+    kind = column.kind
+    if not kind.open or (codes == kind.other_code).any():
+        return column
+    once = 0
+    if isinstance(kind, Category):
+        counts = np.bincount(codes, minlength=kind.codes)[: kind.levels]
+        once = int((counts == 1).sum()) + kind.rare.count(1)
+    elif isinstance(kind, Grid) and kind.unseen:
+        once = int((np.bincount(codes) == 1).sum())
+    return replace(column, kind=replace(kind, unforeseen=share_of_new(once, len(codes))))
+
+
+def share_of_new(once: int, rows: int) -> float:
+    """The smoothed share of cells that show what no row showed, where so many values were seen once (Good & Turing)."""
+    return (once + 0.5) / (rows + 1)
 
 
 def _refuse_all_aside(columns: Sequence[Column], rows: int) -> None:
     """UserError where no column is worth modelling."""
     if columns and all(isinstance(column, AsideColumn) for column in columns):
-        found = list_roles(columns)
+        found = ", ".join(
+            f"{c.name!r} is {c.role}" for c in columns[:5] if isinstance(c, AsideColumn)
+        )
         seen = count_phrase(rows, "training row")
         raise UserError(
             f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same"
@@ -87,7 +132,8 @@ def _learn_column(
 ) -> Column:
     """The column of a label, as it is guessed unless `kinds` says otherwise."""
     name = label_text(label)
-    sight = count_texts(series, name, storage(series, name, dialect))
+    stored = storage_of(series, name) if dialect is None else Storage("str", "text")
+    sight = count_texts(series, name, stored)
     column = guessing.guess_column(sight, kinds.get(name, kinds.get("*")))
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return change_column(column, unforeseen=share_of_new(0, rows))
@@ -120,14 +166,3 @@ def _check_words(kinds: dict[str, str]) -> None:
             raise UserError(
                 f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}"
             )
-
-
-def describe_table(format: TableFormat) -> list[str]:
-    """Notes on columns: those set aside, what else was guessed of the others, and holes."""
-    notes = [f"column {column.name!r} is set aside: {column.describe()}" for column in format.aside]
-    notes += [f"column {c.name!r}: {c.why}" for c in format.modelled if "; " in c.why]
-    holes = [column for column in format.modelled if column.holes]
-    if holes:
-        have = f"{count_phrase(len(holes), 'column')} ha{'s' if len(holes) == 1 else 've'}"
-        notes.append(f"{have} holes, {holes[0].name!r} {holes[0].holes} in training")
-    return notes + [f"column {name!r} is dropped" for name in format.dropped]

@@ -55,7 +55,7 @@ class Array(MemorySource):
         return self.held
 
     def held_out(self, format: Format) -> Any:
-        if format.tabular:
+        if format.table:
             kind = type(self.held).__name__
             raise UserError(
                 f"a table cannot be split with {kind}; give a table with the same columns"

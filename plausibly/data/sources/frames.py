@@ -23,8 +23,7 @@ from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.regularity import TextStart, describe_irregularities, describe_spellings
 from plausibly.data.files.tables import UTF16_NOTE, frame_fingerprint
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.table_learning import check_options, describe_table, learn_table_format
-from plausibly.data.formats.tables import TableFormat
+from plausibly.data.formats.table_learning import check_options, learn_table_format, reserve_unseen
 from plausibly.data.labels import names_of
 from plausibly.data.relations import find_relations
 from plausibly.data.sources.rows import Places, Rows, split_events
@@ -54,18 +53,19 @@ class TableRows(Rows):
     ) -> Format:
         return learn_table_format(self.teach(train, seed), self.dialect, kinds, drop, len(train))
 
-    def reserve_unseen(self, format: TableFormat, train: Events) -> TableFormat:
-        return format.reserve_unseen(train.codes)
+    def reserve_unseen(self, format: Format, train: Events) -> Format:
+        return reserve_unseen(format, train.codes)
 
     def describe(self, dataset: Dataset) -> None:
-        format = dataset.format
-        dataset.relations = find_relations(format, dataset.shown)
+        table = dataset.format.table
+        assert table is not None
+        dataset.relations = find_relations(dataset.format, dataset.shown)
         told = [f"{each}; --drop {each.column} leaves it out" for each in dataset.relations]
-        dataset.notes += told + self.said + describe_table(format)
+        dataset.notes += told + self.said + table.notes(self.whole)
         if self.dialect is not None:
-            odd = describe_irregularities(self.start(), self.count, format)
-            dataset.notes += describe_spellings(self.whole, format) + odd
-            if not format.dropped:
+            odd = describe_irregularities(self.start(), self.count, table)
+            dataset.notes += describe_spellings(self.whole, table) + odd
+            if not table.dropped:
                 dataset.regular = not odd and UTF16_NOTE not in self.said
 
 
@@ -124,7 +124,7 @@ class Frame(MemorySource):
         return self.held
 
     def held_out(self, format: Format) -> Any:
-        return index_to_columns(self.held) if format.tabular else self.held
+        return index_to_columns(self.held) if format.table else self.held
 
 
 def as_table(source: Any) -> Any:

@@ -28,4 +28,8 @@ class ImageFolder(FileSource):
         return read_folder(self.path).rows
 
     def rows(self, format: Format) -> Any:
-        return self.frame() if format.tabular else read_folder(self.path, *format.image_form()).rows
+        return (
+            self.frame()
+            if format.table
+            else read_folder(self.path, *format.container.image_form()).rows
+        )

@@ -13,12 +13,11 @@ import numpy as np
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress
 from plausibly.data.files.images import DEEP_GRAY_BITS
-from plausibly.data.formats import array_learning
-from plausibly.data.formats.arrays import ArrayFormat
+from plausibly.data.formats.array_blocks import MAX_LABELS
+from plausibly.data.formats.array_container import prepend_labels
+from plausibly.data.formats.array_learning import learn_array_format
+from plausibly.data.formats.builders import labelled_format
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.labelled import MAX_LABELS, LabelledFormat, prepend_labels
-from plausibly.data.formats.numeric_arrays import NumericArrayFormat
-from plausibly.data.formats.table_learning import describe_table
 from plausibly.errors import UserError, count_phrase
 
 Places = Mapping[str, np.ndarray]  # the places of the rows of each part
@@ -102,15 +101,13 @@ class ArrayRows(Rows):
             seen = count_phrase(len(rows), "training row")
             read = f" ({'; '.join(self.notes)})" if self.notes else ""
             raise UserError(f"nothing to model: every entry of the {seen} is the same{read}")
-        format = array_learning.learn_array_format(rows, kinds, drop, self.depth or DEEP_GRAY_BITS)
-        self.notes += [] if self.depth else array_learning.describe_array(format, self.whole)
-        if isinstance(format, NumericArrayFormat):
-            self.notes += describe_table(format.table)
+        format = learn_array_format(rows, kinds, drop, self.depth or DEEP_GRAY_BITS)
+        self.notes += [] if self.depth else format.container.notes(self.whole)
         return format
 
     def _learn_labels(self, format: Format, train: np.ndarray) -> Format:
         """The format with labels, which from now on stand before the rows."""
-        if not isinstance(format, ArrayFormat):
+        if not format.container.takes_label:
             raise UserError(
                 "labels can stand beside bits, small whole numbers and images; give other rows as a table"
             )
@@ -120,7 +117,7 @@ class ArrayRows(Rows):
         if not 1 < len(known) <= MAX_LABELS:
             found = count_phrase(len(known), "label")
             raise UserError(f"training rows have {found}; 2 to {MAX_LABELS} can stand beside rows")
-        return LabelledFormat(known, format)
+        return labelled_format(known, format.container)
 
     def _labelled(self, part: str, rows: np.ndarray) -> np.ndarray:
         """A part's rows with their labels before them. UserError for a part without labels."""

@@ -13,8 +13,9 @@ from plausibly.data.events import Events
 from plausibly.data.files.arrays import as_array
 from plausibly.data.files.arrow_tables import index_to_columns, level_names
 from plausibly.data.files.tables import TABLE_SUFFIXES, file_fingerprint
+from plausibly.data.formats.array_container import prepend_labels
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.labelled import prepend_labels
+from plausibly.data.formats.frame_container import FrameContainer
 from plausibly.data.sources.rows import Rows, naming
 from plausibly.errors import UserError
 
@@ -65,10 +66,10 @@ class Source(ABC):
 
     def rows(self, format: Format) -> Any:
         """All rows, as a format takes them."""
-        if format.tabular:
+        if format.table:
             return self.frame()
-        rows = format.reshape(self.array())
-        labels = self.labels() if format.labelled else {}
+        rows = format.container.reshape(self.array())
+        labels = self.labels() if format.container.labelled else {}
         return prepend_labels(labels["all"], rows) if "all" in labels else rows
 
     def held_out(self, format: Format) -> Any:
@@ -148,16 +149,16 @@ class MemorySource(Source):
 
     def plain(self, format: Format) -> Source:
         return type(self)(
-            _plain_frame(self.held, format) if format.tabular else as_array(self.held)
+            _plain_frame(self.held, format.table) if format.table else as_array(self.held)
         )
 
 
-def _plain_frame(held: Any, format: Format) -> Any:
+def _plain_frame(held: Any, table: FrameContainer) -> Any:
     """Rows as a frame, whose index becomes columns where these are all known."""
     import pandas as pd
 
     frame = held if isinstance(held, pd.DataFrame) else pd.DataFrame(held)
-    levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
+    levels, columns = {*level_names(frame.index)}, {column.name for column in table.columns}
     if levels <= columns - {*map(str, frame.columns)}:
         return index_to_columns(frame, columns)
     return frame

@@ -81,12 +81,12 @@ class TableFile(FileSource):
         return np.asarray(frame.to_numpy())
 
     def pieces(self, format: Format, rows: int) -> Iterator[Any]:
-        if format.tabular:
+        if format.table:
             return self.frames(rows)
         return super().pieces(format, rows)
 
     def estimate_rows(self, format: Format) -> int:
-        return self.about if format.tabular else 0
+        return self.about if format.table else 0
 
     def read_rows(self, size: Any, labelled: bool) -> TableRows:
         return StreamRows(self) if self.is_large() else self.read_whole()

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from plausibly.data.dataset import TrueDistribution
-from plausibly.data.formats import real_arrays
+from plausibly.data.formats.array_learning import learn_real_format
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
-from plausibly.events.kinds import Real
+from plausibly.events.kinds import Kind
 
 
 class Plane(Protocol):
@@ -36,8 +36,8 @@ class RealToy(NamedTuple):
     test: np.ndarray
     plane: Plane
 
-    def format(self) -> real_arrays.RealArrayFormat:
-        return real_arrays.learn_real_format(self.train)
+    def format(self) -> Format:
+        return learn_real_format(self.train)
 
     def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
         if labels:
@@ -45,8 +45,7 @@ class RealToy(NamedTuple):
         return dict(zip(("train", "valid", "test"), self[:3], strict=True))
 
     def truth_for(self, format: Format) -> TrueDistribution:
-        assert isinstance(format, real_arrays.RealArrayFormat)
-        return PlaneTruth(self.plane, format.kinds)
+        return PlaneTruth(self.plane, format.schema.kinds)
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class PlaneTruth:
     """A plane's density over events, which are the points standardised."""
 
     plane: Plane
-    kinds: tuple[Real, ...]
+    kinds: tuple[Kind, ...]
 
     @property
     def entropy(self) -> float:

@@ -160,7 +160,7 @@ def level_shares(
     order = np.argsort(-shares, kind="stable")
     return [
         (text, float(share))
-        for text, share in zip(format.format_values(place, order), shares[order], strict=True)
+        for text, share in zip(format.variables[place].spell(order), shares[order], strict=True)
     ]
 
 
@@ -169,6 +169,7 @@ def number_summary(format: Format, place: int, outcome: Single, kind: Kind) -> d
     found = outcome_cdf(kind, outcome)
     places = found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist()
     shown = {
-        q: format.display(place, value) for q, value in zip(QUANTILE_LEVELS, places, strict=True)
+        q: format.variables[place].display(value)
+        for q, value in zip(QUANTILE_LEVELS, places, strict=True)
     }
-    return {"mean": format.display(place, found.mean().item()), "quantiles": shown}
+    return {"mean": format.variables[place].display(found.mean().item()), "quantiles": shown}

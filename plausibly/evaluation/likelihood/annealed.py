@@ -28,6 +28,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Decoder, Trainable, device_of
 from plausibly.data.events import RowProgress, ignore_progress
+from plausibly.data.formats.format import Format, leave_out
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import with_error
 from plausibly.evaluation.likelihood.likelihood import LikelihoodLowerBound, LikelihoodUpperBound
@@ -36,7 +37,6 @@ from plausibly.tasks.annealed import LatentJoint, annealed, noisy_joint, pixel_e
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
-    from plausibly.data.formats.format import Format
 
 LEAPFROG_STEPS = 10  # of a transition
 STEP_JITTER = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself
@@ -307,7 +307,7 @@ def anneal(
     """
     annealed.require(model)
     check_counts(chains=chains, distributions=distributions, rows=len(events))
-    if (sigma is not None or validation is not None) and format.picture() is None:
+    if (sigma is not None or validation is not None) and format.container.picture is None:
         raise UserError("noise is added to pixels, and these data are no images: leave sigma out")
     tuning = None if validation is None else pick_evenly(validation, TUNING[0])
     tuned = 0 if tuning is None else len(tuning)
@@ -365,7 +365,7 @@ def simulate_bounds(
         return lower, upper
     # the torch generator draws codes alone
     inside = np.random.default_rng(generator.initial_seed())
-    within = format.without(format.draw(drawn.cpu(), inside), context).log_within
+    within = leave_out(format, format.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
 
 

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Trainable
+from plausibly.data.formats.format import Format, log_beside
 from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
 from plausibly.evaluation.likelihood.likelihood import is_conditional
 from plausibly.tasks.score import conditionals
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
-    from plausibly.data.formats.format import Format
 
 MAX_SHOWN_COLUMNS = 30  # columns on the terminal
 
@@ -93,7 +93,7 @@ def by_column(model: Trainable, format: Format, events: Events) -> ByColumn | No
     order = [i for i in model.order if i not in model.context]
     summed = model.context and not is_conditional(model)
     nats = context_summed(model, events.codes) if summed else conditionals(model, events.codes)
-    besides = format.besides(events)
+    besides = log_beside(format, events.values)
     along = [
         (nats + format.log_within(events))[:, order],
         *(own[:, None] for own in besides.values()),

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Trainable
 from plausibly.data.events import ignore_progress
+from plausibly.data.formats.format import Format, leave_out
 from plausibly.evaluation.intervals import Interval, Mean, finite_or_none, rows_text
 from plausibly.tasks.score import Log, conditionals, score, score_by_variable, score_row_by_row
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events, RowProgress
-    from plausibly.data.formats.format import Format
 
 SIGNS = {
     "exact": "=",
@@ -178,7 +178,7 @@ def add_up_rest(model: Trainable, each: Tensor) -> Tensor:
 def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
     """The number that rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
     if model.context and isinstance(model, BoundedModel):
-        return conditional_nats(model, format.without(events, model.context))
+        return conditional_nats(model, leave_out(format, events, model.context))
     nats: Tensor = score(model, events.codes)
     return nats + events.log_within
 
@@ -194,7 +194,7 @@ def plausibility_by_variable(
         return plausibility(model, format, events), None
     if model.context:
         each: Tensor = conditionals(model, events.codes)
-        within = format.without(events, model.context).log_within
+        within = leave_out(format, events, model.context).log_within
         return add_up_rest(model, each) + within, each
     nats, each = score_by_variable(model, events.codes)
     return nats + events.log_within, each

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from plausibly.capabilities import DensityModel, Trainable
 from plausibly.data.events import Events
-from plausibly.data.formats.format import Format
+from plausibly.data.formats.format import Format, log_beside
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discovery_level
 from plausibly.evaluation.likelihood.likelihood import plausibility_by_variable, sign_of
@@ -93,7 +93,7 @@ def add_besides(
 
     `along` has log p of the codes of all variables.
     """
-    besides = format.besides(events)
+    besides = log_beside(format, events.values)
     own = (along + format.log_within(events))[:, variables]
     names = [*(format.names[i] for i in variables), *besides]
     return names, torch.cat([own, *(nats[:, None] for nats in besides.values())], 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.samples.features import Extractor, find_extractor
 from plausibly.evaluation.samples.readers import ONNX, OnnxFile
@@ -38,7 +37,7 @@ def reference_rows(real: Events, rows: int, seed: int, dataset: Dataset | None) 
 
 def tree_target(format: Format, target: str | None) -> int | None:
     """The variable that trees predict. UserError where the target is none, or there is no table."""
-    if target is not None and not isinstance(format, TableFormat):
+    if target is not None and format.table is None:
         raise UserError(
             "a target is a column of a table, and this run's data are none; leave --target out"
         )
@@ -82,7 +81,7 @@ def compare_samples(
     """
     n = len(rows.real)
     found = measure_samples(format, draw(n, seed), rows, extractor, seed, on_progress)
-    if not isinstance(format, TableFormat):
+    if format.table is None:
         return found
     train = n * MAX_DRAWS if rows.train is None else len(rows.train)
     draws = draw_repeats(draw, rows_to_learn(train, n, speed), seed, drawing)

@@ -138,7 +138,7 @@ def indicators(codes: np.ndarray, count: int) -> np.ndarray:
 
 def find_image(format: Format) -> tuple[list[int], Schema] | None:
     """Which variables are pixels, and the image's schema; None where rows are no images, or ones of a few pixels."""
-    picture = format.picture()
+    picture = format.container.picture
     if picture is None or min(picture[1].shape[1:]) < MIN_IMAGE_SIDE:
         return None
     return list(range(format.schema.size))[picture[0]], picture[1]

@@ -17,7 +17,7 @@ from plausibly.data.relations import sum_holds
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
-    from plausibly.data.formats.tables import TableFormat
+    from plausibly.data.formats.format import Format
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RelationShare:
 
 
 def relation_shares(
-    format: TableFormat,
+    format: Format,
     relations: Sequence[Relation],
     sorts: Sequence[Sequence[Events]],
     written: Sequence[np.ndarray],

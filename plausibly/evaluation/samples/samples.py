@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from plausibly.data.dataset import Relation
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
-    from plausibly.data.formats.tables import TableFormat
 
 SAMPLE_ROWS = 2000
 MIN_ROWS = 20
@@ -263,7 +262,7 @@ def rows_to_learn(train: int, rows: int, speed: float | None) -> int:
 
 def measure_table(
     found: Samples,
-    format: TableFormat,
+    format: Format,
     draws: Sequence[Events],
     rows: ReferenceRows,
     target: int | None,
@@ -287,7 +286,7 @@ def measure_table(
 
 
 def compare_columns(
-    format: TableFormat, draws: Sequence[Events], rows: ReferenceRows, most: int, seed: int
+    format: Format, draws: Sequence[Events], rows: ReferenceRows, most: int, seed: int
 ) -> Distances:
     """The distances of columns, between `most` held-out rows or as few as there are of a sort, and draws of as many."""
     train = rows.train
@@ -310,7 +309,7 @@ def shuffles(rows: Events, seed: int) -> Iterator[Events]:
 
 
 def compare_records(
-    format: TableFormat, made: Events, rows: ReferenceRows, seed: int
+    format: Format, made: Events, rows: ReferenceRows, seed: int
 ) -> Mapping[str, Number]:
     """The numbers of what is nearest among training rows."""
     assert rows.train is not None
@@ -323,7 +322,7 @@ def compare_records(
 
 
 def learn_from_draws(
-    format: TableFormat, draws: Sequence[Events], rows: ReferenceRows, target: int | None, seed: int
+    format: Format, draws: Sequence[Events], rows: ReferenceRows, target: int | None, seed: int
 ) -> Mapping[str, Number | str]:
     """Compares what trees learn from draws of samples with what they learn from as many training rows."""
     if target is None:

@@ -32,7 +32,6 @@ from plausibly.evaluation.samples.coverage import HELD_OUT_AND_DRAWS
 if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
-    from plausibly.data.formats.tables import TableFormat
     from plausibly.events.kinds import Kind
 
 # as values, beyond all others
@@ -58,7 +57,7 @@ def cell_values(format: Format, events: Events) -> np.ndarray:
     return found
 
 
-def factorise_cells(format: TableFormat, *sorts: Sequence[Events]) -> list[np.ndarray]:
+def factorise_cells(format: Format, *sorts: Sequence[Events]) -> list[np.ndarray]:
     """Rows of several sorts, (n, columns) each: whole numbers that are equal where the cells are as the rows write them."""
     import pandas as pd
 
