@@ -205,7 +205,8 @@ class ModelledColumn(Column):
             return index, texts
         kept = np.flatnonzero(has_text(cells.texts))
         index[kept] = np.arange(len(kept)) + len(texts)
-        own = np.where(cells.texts[kept] == self.hole_text, None, cells.texts[kept])
+        own = cells.texts[kept]
+        own[own == self.hole_text] = None
         return index, np.concatenate([texts, own])
 
     def plain(self, cells: ColumnValues) -> np.ndarray:
