@@ -311,7 +311,7 @@ def test_rows_that_know_different_cells_are_each_answered_by_their_own():
         model.tables.set_table(0, torch.where(odd == 0, 0.9, 0.1)[None] / 4)
     seen = torch.tensor([[True, False, True], [True, False, False], [False, False, True]])
     rule = query.rules[AutoregressiveModel][1]
-    found = rule(model, x, seen, 1, generator_for(CPU, 0), 4000)
+    found = rule(model, Evidence(x, seen), 1, generator_for(CPU, 0), 4000)
     assert found.word == "estimate"
     assert found.outcome.log_probs[:, 0].exp().tolist() == pytest.approx([0.9, 0.5, 0.5], abs=0.05)
 
