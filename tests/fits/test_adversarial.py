@@ -293,7 +293,7 @@ def test_every_game_comes_closer_to_the_data(game):
             ).mean()
         )
 
-    steps = 1000 if game == "wasserstein" else 400  # that critic has to learn how steep it may be
+    steps = 600 if game == "wasserstein" else 400  # that critic has to learn how steep it may be
     begun, training = (
         apart(),
         Training(model, dataset.train.codes, dataset.valid.codes, Plan(steps, average=0.98)),
