@@ -207,7 +207,7 @@ def test_quarters_are_three_months_wherever_they_are_read_or_drawn() -> None:
     ]
     texts = [f"Q{1 + n % 4} {1990 + n // 4}" for n in range(120)]
     told = load(pd.DataFrame({"q": texts * 2, "y": ["a", "b"] * 120}))
-    (column,) = [each for each in told.format.columns if each.name == "q"]
+    (column,) = [each for each in told.format.table.columns if each.name == "q"]
     assert isinstance(column, DateColumn)
     at = column.seconds(column.cells(pd.Series(["Q3 2001"])))
     assert np.datetime64(int(at[0]), "s") == np.datetime64("2001-07-01")

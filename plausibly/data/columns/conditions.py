@@ -62,12 +62,10 @@ def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
     """The cell in the column's own type. UserError where that cannot hold it."""
     import pandas as pd
 
-    dtype = column.storage.cell_type
-    zone = dtype_zone(dtype)
-    where = f"{column.name}={value}"
+    dtype, where = column.storage.cell_type, f"{column.name}={value}"
     try:
         if isinstance(found, pd.Timestamp):
-            found = _in_zone(found, zone, where)
+            found = _in_zone(found, dtype_zone(dtype), where)
         held = pd.Series([found]).astype(dtype)
     except UserError:
         raise
@@ -93,14 +91,11 @@ def parse_moment(value: Any) -> Any:
     """The Timestamp that a value means, or None; a text means one where it is written as 2021-03-01, and perhaps a time."""
     import pandas as pd
 
-    if isinstance(value, str):
-        try:
-            datetime.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    elif not isinstance(value, datetime.date | np.datetime64):
+    if not isinstance(value, str | datetime.date | np.datetime64):
         return None
     try:
+        if isinstance(value, str):
+            datetime.datetime.fromisoformat(value)  # refuses what pandas would guess
         return pd.Timestamp(value)
     except ValueError:
         return None

@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.date_forms import DAYS_TEXT, form_of, fraction_form
+from plausibly.data.columns.date_forms import (
+    DAYS_TEXT,
+    DIRECTIVE,
+    DIRECTIVE_NAMES,
+    form_of,
+    fraction_form,
+)
 from plausibly.data.columns.dates import convert_ticks, reformat_dates, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
@@ -56,6 +62,21 @@ def date_patterns() -> tuple[str, ...]:
     return tuple(dict.fromkeys(every))
 
 
+@cache
+def _patterns_by_shape() -> dict[str, list[str]]:
+    """The same forms by the shape of what they write."""
+    found: dict[str, list[str]] = {}
+    for form in date_patterns():
+        written = DIRECTIVE.sub(lambda each: "a" if each[0] in DIRECTIVE_NAMES else "0", form)
+        found.setdefault(_shape(written), []).append(form)
+    return found
+
+
+def _shape(text: str) -> str:
+    """A text with `0` in place of each number and `a` of each word."""
+    return re.sub("[A-Za-z]+", "a", re.sub("[0-9]+", "0", text))
+
+
 def candidate_forms(text: str) -> list[str]:
     """The forms that a text alone can be read as."""
     if not DATE_LIKE.fullmatch(text) or not any(map(str.isdigit, text)):
@@ -64,8 +85,7 @@ def candidate_forms(text: str) -> list[str]:
         return ["%D days %H:%M:%S" + fraction_form(len(lasts[3] or ".") - 1)]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
-        forms = COMPACT_FORMS if text.isdecimal() else date_patterns()
-        return [form for form in forms if _fits(form, text)]
+        return [form for form in _patterns_by_shape().get(_shape(text), ()) if _fits(form, text)]
     date = text[: found.start()]
     if (found["gap"] is None) != (not date):
         return []
