@@ -87,8 +87,3 @@ def ignore_progress(done: int, rows: int) -> None:
 def event_dtype(schema: Schema) -> type[np.generic]:
     """The smallest type of events: float32 where a variable is real."""
     return np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
-
-
-def pack_events(events: np.ndarray, schema: Schema) -> Tensor:
-    """Events (n, variables) as a tensor (n, *shape) of the smallest type."""
-    return torch.from_numpy(events.astype(event_dtype(schema))).reshape(len(events), *schema.shape)

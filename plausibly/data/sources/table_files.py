@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.events import Events, RowProgress, join_events, pack_events
+from plausibly.data.events import Events, RowProgress, event_dtype, join_events
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.regularity import TextStart
 from plausibly.data.formats.format import Format
@@ -221,6 +221,5 @@ def thin_places(places: np.ndarray) -> np.ndarray:
 
 def blank_events(format: Format, rows: int) -> Events:
     """Room for so many rows, without values."""
-    none = pack_events(np.empty((0, format.schema.size)), format.schema)
-    codes = none.new_empty(rows, *format.schema.shape)
-    return Events(codes, torch.empty(rows, dtype=torch.float64))
+    codes = np.empty((rows, *format.schema.shape), dtype=event_dtype(format.schema))
+    return Events(torch.from_numpy(codes), torch.empty(rows, dtype=torch.float64))
