@@ -46,19 +46,25 @@ def find_relations(format: Format, events: Events) -> list[Relation]:
 
 def cell_indices(cells: ColumnValues) -> np.ndarray:
     """A whole number for each different cell; a hole is one like any other."""
-    index = np.unique(cells.values, return_inverse=True)[1]
+    index = number_values(cells.values)
     if cells.texts is None:
-        return np.asarray(index)
-    other = np.isin(
-        cells.values, (OTHER, REAL_OTHER)
-    )  # of any other cell the text is but how it is spelled
-    texts, own = np.unique(texts_at(cells.texts, other).astype(str), return_inverse=True)
-    return np.asarray(index * len(texts) + own)
+        return index
+    # of any other cell the text is but how it is spelled
+    other = np.isin(cells.values, (OTHER, REAL_OTHER))
+    own = number_values(texts_at(cells.texts, other).astype(str).astype(object))
+    return index * (own.max(initial=0) + 1) + own
+
+
+def number_values(values: np.ndarray) -> np.ndarray:
+    """The values numbered from 0, equal ones alike."""
+    import pandas as pd
+
+    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0])
 
 
 def find_functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     """Which columns of whole numbers, (rows, columns), each follow from one other: of several the one with fewest values."""
-    columns = [np.unique(column, return_inverse=True)[1] for column in index.T]
+    columns = [number_values(column) for column in index.T]
     index = np.stack(columns, 1)
     sizes = [int(column.max()) + 1 for column in columns]
     given = [_functions_of(index, place, size) for place, size in enumerate(sizes)]

@@ -78,7 +78,7 @@ class ParquetFile(ColumnarFile):
             return file.schema_arrow, int(file.metadata.num_rows)
 
     @property
-    def schema(self) -> Any:  # type: ignore[override]
+    def schema(self) -> Any:
         return self._described[0]
 
     @property
@@ -107,7 +107,7 @@ class ArrowFile(ColumnarFile):
             yield reader
 
     @cached_property
-    def schema(self) -> Any:  # type: ignore[override]
+    def schema(self) -> Any:
         with self.explain_errors(), self._open() as file:
             return file.schema
 

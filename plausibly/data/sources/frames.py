@@ -34,6 +34,7 @@ from plausibly.errors import UserError
 class TableRows(Rows):
     """Rows with names of columns, notes that were `said` of them, and the `dialect` of a text file."""
 
+    names: list[str]
     dialect: Dialect | None
     said: list[str]
 

@@ -28,8 +28,6 @@ class ImageFolder(FileSource):
         return read_folder(self.path).rows
 
     def rows(self, format: Format) -> Any:
-        return (
-            self.frame()
-            if format.table
-            else read_folder(self.path, *format.container.image_form()).rows
-        )
+        if format.table:
+            return self.frame()
+        return read_folder(self.path, *format.container.image_form()).rows

@@ -121,11 +121,12 @@ class ArrayRows(Rows):
 
     def _labelled(self, part: str, rows: np.ndarray) -> np.ndarray:
         """A part's rows with their labels before them. UserError for a part without labels."""
-        if part not in (self.labels or {}):
+        labels = self.labels or {}
+        if part not in labels:
             raise UserError(
                 f"there are no labels for the {part} rows; an npz file has them, whole numbers, as y_{part}"
             )
-        return prepend_labels(self.labels[part], rows)
+        return prepend_labels(labels[part], rows)
 
     def events(self, format: Format, places: Places, on_progress: RowProgress) -> dict[str, Events]:
         found = split_events(format.events(self.whole), places)
