@@ -1,7 +1,7 @@
 """Mutants: small faults put into the package one at a time, each of which some test should find.
 
 `python -m benchmarks.mutants --seed S [--count 200] [--jobs 2]` draws so many changes of one expression or statement in
-the rooms of the mathematics, runs for each the tests that reach its line, cheapest first, until one fails, and says of
+the rooms of the mathematics, runs for each the tests that reach its line, the narrowest first, until one fails, and says of
 each whether a test found it. A line that no test reaches counts as a survivor. Which tests reach a line is measured once
 a commit, with every test's duration, and kept in build/mutants, but for tests/processes, as what runs in other processes
 is not seen. A mutant's tests run in a fork of a server that has what the package imports and nothing of the package. No
@@ -150,8 +150,29 @@ def draw_mutants(seed: int, count: int) -> list[Mutant]:
     return [dice.choice(by_line[line]) for line in dice.sample(sorted(by_line), count)]
 
 
-def measure_tests() -> tuple[coverage.CoverageData, dict[str, float]]:
-    """Which tests reach which lines, and the seconds of each that passes; measured where this commit's are not there."""
+class Reach:
+    """Which tests reach each line of each file, how many lines each test reaches, and the seconds of those that pass."""
+
+    def __init__(self, data: coverage.CoverageData, seconds: dict[str, float]) -> None:
+        self.seconds, self.width = seconds, Counter[str]()
+        self.files: dict[str, dict[int, set[str]]] = {}
+        for file in data.measured_files():
+            lines = data.contexts_by_lineno(file)
+            own = {k: {c.rpartition("|")[0] for c in lines[k]} & seconds.keys() for k in lines}
+            self.files[str(Path(file).relative_to(ROOT))] = own
+            self.width.update(test for tests in own.values() for test in tests)
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """The tests that reach its line, or any of the file where it is run at import: first those that reach little else."""
+        lines = self.files.get(mutant.file, {})
+        tests = lines.get(mutant.line) or set[str]().union(*lines.values())
+        narrow = sorted(tests, key=lambda test: (self.width[test], self.seconds[test], test))
+        sums = accumulate(self.seconds[test] for test in narrow)
+        return [test for test, so_far in zip(narrow, sums, strict=True) if so_far < TEST_SECONDS]
+
+
+def measure_tests() -> Reach:
+    """The reach of all tests, measured where this commit's is not there."""
     words = ["git", "rev-parse", "HEAD:plausibly", "HEAD:tests"]
     commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     stamp, lines, times = KEPT / "trees", KEPT / "coverage", KEPT / "times.xml"
@@ -169,16 +190,7 @@ def measure_tests() -> tuple[coverage.CoverageData, dict[str, float]]:
         for case in xml.parse(times).iter("testcase")
         if case.find("failure") is None and case.find("error") is None
     }
-    return data, seconds
-
-
-def tests_of(mutant: Mutant, data: coverage.CoverageData, seconds: dict[str, float]) -> list[str]:
-    """The tests that reach a mutant's line and pass without it, the cheapest first, while their time allows."""
-    contexts = data.contexts_by_lineno(str(ROOT / mutant.file)).get(mutant.line, [])
-    tests = {context.rpartition("|")[0] for context in contexts} & seconds.keys()
-    cheapest = sorted(tests, key=lambda test: (seconds[test], test))
-    sums = accumulate(seconds[test] for test in cheapest)
-    return [test for test, so_far in zip(cheapest, sums, strict=True) if so_far < TEST_SECONDS]
+    return Reach(data, seconds)
 
 
 def module_name(file: str) -> str:
@@ -256,7 +268,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     SERVER.set_forkserver_preload(IMPORTED.split())
     mutants = draw_mutants(options.seed, options.count)
-    data, seconds = measure_tests()
+    reach = measure_tests()
     with ExitStack() as stack:
         trees: SimpleQueue[Path] = SimpleQueue()
         for _ in range(options.jobs):
@@ -264,7 +276,7 @@ def main() -> None:
             trees.put(copy_tree(Path(folder)))
 
         def tell(mutant: Mutant) -> str:
-            tests, tree = tests_of(mutant, data, seconds), trees.get()
+            tests, tree = reach.tests_of(mutant), trees.get()
             unreached = "lives", "no test reaches it"
             word, why = try_mutant(mutant, tests, tree) if tests else unreached
             trees.put(tree)

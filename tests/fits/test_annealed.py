@@ -406,6 +406,18 @@ def test_the_command_refuses_in_a_line(cli):
         assert (status, out) == (2, "") and why in err and err.count("\n") == 1, (words, err)
 
 
+def test_values_inside_their_codes_count_for_codes_and_not_for_noisy_pixels():
+    format = load("digits").format
+    model, codes = vae(format.schema), load("digits").test.codes[:6]
+    inside = torch.linspace(-3, -1, 6, dtype=torch.float64)
+    for sigma, counted in ((None, inside), (0.3, 0 * inside)):
+        with_them, without = (
+            anneal(model, format, Events(codes, own), generator_for(CPU, 8), 1, 3, sigma).test.nats
+            for own in (inside, 0 * inside)
+        )
+        assert torch.allclose(with_them - without, counted, atol=1e-9)
+
+
 def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
     model, told = vae(binary(6)), []
     x = (torch.rand(30, 6, generator=generator_for(CPU, 17)) < 0.5).to(torch.uint8)
@@ -422,6 +434,8 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
         5,
         on_progress=lambda done, total: told.append((done, total)),
     )
-    assert told[-1][0] == told[-1][1] and all(
-        a < b for (a, _), (b, _) in zip(told, told[1:], strict=False)
+    assert (
+        told[0][0] == 0
+        and told[-1][0] == told[-1][1]
+        and all(a < b for (a, _), (b, _) in zip(told, told[1:], strict=False))
     )

@@ -18,6 +18,7 @@ from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
+from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.fitting.conditioning import context_of
 from plausibly.models import MODELS
 from plausibly.tasks.classify import classify
@@ -102,6 +103,18 @@ def test_measures_are_scikit_learns():
     assert found["rows"] == 150
     assert found["accuracy"] == pytest.approx(accuracy_score(truth[:150], p[:150].argmax(1)))
     assert found["log_loss"] == pytest.approx(log_loss(truth[:150], p[:150]))
+
+
+def test_groups_and_draws_are_told_where_there_are_any():
+    p, truth = np.full((60, 2), 0.5), np.arange(60) % 2
+    plain = Classification(("a", "b"), p, truth).to_json()
+    assert plain["groups"] is None and "draws" not in plain
+    by_draws = EffectiveSampleSize(torch.tensor([30.0, 5.0]), 100)
+    groups = np.arange(60) // 2
+    found = Classification(("a", "b"), p, truth, by_draws, "estimate", groups).to_json()
+    assert (found["groups"], found["effective"], found["draws"]) == (30, 5.0, 100)
+    none = Classification(("a", "b"), p, np.full(60, -1), by_draws, "estimate").to_json()
+    assert (none["rows"], none["accuracy"], none["effective"]) == (0, None, 5.0)
 
 
 def test_calibration_finds_what_is_planted():

@@ -11,6 +11,7 @@ from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.normals import JointNormal, floor_covariance
+from plausibly.models import MODELS
 from plausibly.models.gaussian import Gaussian
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import fit_by_counting
@@ -146,6 +147,28 @@ def test_a_row_of_the_prior_is_a_row_of_the_same_variables_on_their_own():
     assert mean.tolist() == pytest.approx(whole.mean(0).tolist())
     variances = (90 * whole.var(0) + 1) / 91
     assert np.allclose(second.view(3, 3), np.diag(variances) + np.outer(mean, mean))
+
+
+@pytest.mark.parametrize("name", ["independent", "chow_liu"])
+def test_a_row_of_the_prior_of_codes_has_the_smoothed_shares(name):
+    """(n_x + 1 / K) / (n + 1) of each of K codes, and of two variables the product."""
+    schema = Schema((3,), (Category(4), Category(2), Category(4)))
+    model, codes = MODELS[name](schema), schema.codes
+    x = torch.stack(
+        [torch.randint(k, (50,), generator=generator_for(torch.device("cpu"), k)) for k in codes], 1
+    )
+    shares = [
+        (torch.bincount(x[:, i], minlength=k).double() + 1 / k) / 51 for i, k in enumerate(codes)
+    ]
+    row = model.prior(model.statistics(x.float()))
+    if name == "independent":
+        for start, own in zip(model.starts, shares, strict=True):
+            assert torch.allclose(row[start : start + len(own)], own.double())
+        return
+    want = torch.outer(torch.cat(shares), torch.cat(shares))
+    for own in torch.arange(10).split(codes):
+        want[own[:, None], own] = torch.cat(shares)[own].diag()
+    assert torch.allclose(row, want)
 
 
 def test_shrinking_is_the_formula_and_helps_few_rows():

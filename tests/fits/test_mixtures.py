@@ -397,6 +397,14 @@ def test_a_blend_is_what_quadrature_makes_of_its_density():
         assert torch.allclose(outcome.below(torch.full((3,), x)), below / share, atol=1e-3)
 
 
+def test_the_mode_of_a_blend_is_the_likeliest_of_its_parts_modes():
+    outcome = unlike(50)
+    modes = torch.stack([part.mode() for part in outcome.parts], 1)
+    heights = torch.stack([outcome.log_prob(mode) for mode in modes.unbind(1)], 1)
+    assert len(heights.argmax(1).unique()) > 1  # not always the same part's
+    assert torch.equal(outcome.log_prob(outcome.mode()), heights.amax(1))
+
+
 def curve_mean(histogram):
     """The mean of a histogram as its kind's codes tell it, in events."""
     return (

@@ -329,6 +329,13 @@ def test_the_strength_of_smoothing_is_chosen_on_validation():
     assert -validation_loss(joint, x[200:]) == pytest.approx(ideal, abs=0.3)
 
 
+@pytest.mark.parametrize("name", ["joint", "chow_liu", "markov"])
+def test_what_always_follows_is_believed_after_few_rows(name):
+    """A bit and its copy: the weakest smoothing is best, and hardly any."""
+    x = torch.tensor([[0, 0], [1, 1]], dtype=torch.uint8).repeat(20, 1)
+    assert log(2) < validation_loss(learned(name, x, x, binary(2)), x) < log(2) + 0.02
+
+
 def test_nade_is_the_recurrence_written_out():
     model = MODELS["nade"](binary(5), hidden=7, activation="sigmoid", dropout=0.0).eval()
     model.initialise(generator_for(torch.device("cpu"), 1))

@@ -463,6 +463,11 @@ def test_fresh_rows_are_perfect_by_every_number(fresh):
     assert fresh["copies"].value < 0.01 and fresh["mmd"].p_value > 0.001
     assert abs(fresh["kernel_distance"].value) < 6 * fresh["kernel_distance"].standard_error
     assert "needs 640 rows" in fresh.missing["frechet_distance"]
+    perfect = {name: number.perfect for name, number in fresh.numbers.items()}
+    assert perfect["two_sample_auc"] == perfect["nearer_to_training"] == 0.5
+    assert perfect["mmd"] == perfect["kernel_distance"] == 0
+    for name in ("precision", "recall", "coverage", "density", "copies"):
+        assert perfect[name] == fresh[name].reference
 
 
 def test_a_dropped_mode_is_seen(digits, fresh):

@@ -77,6 +77,18 @@ def test_the_best_validated_weights_are_kept():
     )
 
 
+def test_only_a_fit_that_is_done_is_refined(monkeypatch):
+    refined = []
+    monkeypatch.setattr(FVSBN, "recalibrate", lambda self, x: refined.append(len(x)))
+    training = fresh(Plan(steps=40, every=20), FVSBN)
+    list(training.run(lambda: training.step >= 20))
+    training.finish()
+    assert training.step == 20 and refined == []
+    list(training.run())
+    training.finish()
+    assert refined == [700]
+
+
 def test_training_stops_when_validation_does_not_improve():
     training = fresh(Plan(steps=5000, every=10, rate=3e-2, patience=3, still=1))
     list(training.run())

@@ -26,6 +26,7 @@ from plausibly.families.variational import (
     log_likelihood,
     log_weights,
 )
+from plausibly.models import MODELS
 from plausibly.models.vae import VAE
 from plausibly.outcomes.latents import normal_of
 from plausibly.training.loop import Training, prepare
@@ -372,6 +373,42 @@ def test_drawing_from_a_flow_inverts_scoring_it(latents):
     assert not torch.allclose(
         slopes, torch.eye(latents, dtype=torch.float64).expand_as(slopes), atol=0.1
     )
+
+
+@pytest.mark.parametrize("latents", [2, 5])
+def test_every_layer_of_a_flow_uses_all_units_before(latents):
+    """A unit's shift and scale are functions of all earlier units, and of no other; hidden units are spread evenly."""
+    flow = FlowPrior(latents, layers=2, hidden=16).double()
+    often = torch.bincount(flow.degrees - 1, minlength=latents - 1)
+    assert len(often) == latents - 1 and often.max() - often.min() <= 1
+    weights = noise(4)
+    with torch.no_grad():
+        for p in flow.parameters():
+            p.copy_(torch.randn(p.shape, generator=weights, dtype=p.dtype))
+    z = torch.randn(latents, generator=noise(5), dtype=torch.float64)
+    for network in flow.networks:
+        for part in (0, 1):
+            slopes = torch.autograd.functional.jacobian(
+                lambda z, network=network, part=part: flow._shift_and_log_scale(network, z[None])[
+                    part
+                ][0],
+                z,
+            )
+            assert torch.equal(slopes != 0, torch.ones(latents, latents).tril(-1) != 0)
+
+
+@pytest.mark.parametrize("name", ["vae", "hierarchical_vae"])
+def test_a_posterior_without_gradient_leaves_the_model_alone(name):
+    model = shake_weights(MODELS[name].tiny(binary(6)))
+    x = (torch.rand(5, 6, generator=noise()) < 0.5).float()
+    q = model.posterior(x, 2)
+    z = q.sample(noise(1)).detach().requires_grad_()
+    frozen = q.without_gradient().log_prob(z)
+    assert torch.allclose(frozen, q.log_prob(z))
+    frozen.sum().backward()
+    assert z.grad.abs().min() > 0 and all(p.grad is None for p in model.parameters())
+    q.log_prob(z).sum().backward()
+    assert any(p.grad is not None for p in model.parameters())
 
 
 # the ELBO taken apart

@@ -138,6 +138,14 @@ def test_what_may_be_so_many_or_more_is_refused_below(model):
                 model(binary(4), **{argument.name: least - 1})
 
 
+@pytest.mark.parametrize("name", ["transformer", "masked_transformer"])
+def test_there_are_at_most_as_many_heads_as_numbers(name):
+    MODELS[name](binary(4), width=6, heads=6)
+    for heads in (0, 7):
+        with pytest.raises(ValueError, match=f"{name}: heads = {heads}; it can be 1 to 6"):
+            MODELS[name](binary(4), width=6, heads=heads)
+
+
 def test_the_ends_of_a_range_are_in_it():
     check_range("an end", 1, 1, 2)
     check_range("an end", 2, 1, 2)

@@ -1,6 +1,7 @@
 """Kinds: codes and what is left inside them make one exact distribution over all recordable values."""
 
 import json
+from math import prod
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from plausibly.events.kinds import (
     Level,
     Real,
 )
+from plausibly.events.schema import MAX_VARIABLES, Schema
 
 few = settings(max_examples=60, deadline=None)
 whole = st.integers(-60, 60)
@@ -165,6 +167,12 @@ def test_a_closed_kind_refuses_what_it_does_not_foresee(value: int) -> None:
 
 def test_the_first_argument_of_a_category_is_its_levels() -> None:
     assert Category(2) == Category(levels=2) and Category(2).codes == 2
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0), (-1, -1), (MAX_VARIABLES + 1,)])
+def test_an_event_has_variables_and_not_too_many(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="an event needs 1 to 1,000,000 variables"):
+        Schema(shape, (Category(2),) * min(abs(prod(shape)), 1))
 
 
 @pytest.mark.parametrize(
