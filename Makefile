@@ -85,6 +85,7 @@ figures: .venv/.docs
 
 guide: .venv/.tests
 	OMP_NUM_THREADS=1 $(BIN)/python tests/guide.py
+	$(BIN)/python docs/names.py > docs/api.md.new && mv docs/api.md.new docs/api.md
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

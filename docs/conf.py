@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from textwrap import indent
 from typing import Any
 
 from docutils import nodes
@@ -15,14 +14,11 @@ from sphinx.util import logging
 from plausibly import __version__
 
 project, release = "Plausibly", __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]  # links out of docs/, which work in the repository
 exclude_patterns = ["README.md"]
-autodoc_typehints = "signature"
-autodoc_member_order = "bysource"
-add_module_names = False
 html_theme, html_title = "furo", f"Plausibly {release}"
 html_static_path, html_css_files = ["style"], ["guide.css"]
 html_show_copyright = html_show_sourcelink = html_copy_source = False
@@ -52,28 +48,6 @@ def generated(app: Sphinx, page: str, text: list[str]) -> None:
         text[0] = text[0].replace("\n**", "\n\n**")
 
 
-def plain(
-    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
-) -> None:
-    """Docstrings are plain text: indented parts are kept as they are, and only `names` are marked up."""
-    parts = "\n".join(lines).strip("\n").split("\n\n")
-    lines[:] = [
-        *"\n\n".join(part if part.isspace() else paragraph(part) for part in parts).split("\n"),
-        "",
-    ]
-
-
-def paragraph(part: str) -> str:
-    if re.search(r"^\s", part, re.MULTILINE):
-        return "::\n\n" + indent(part, "    ")
-    words = [
-        re.sub(r"([\\*_|])", r"\\\1", text) if k % 2 == 0 else f"``{text}``"
-        for k, text in enumerate(part.split("`"))
-    ]
-    return "".join(words)
-
-
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.connect("source-read", generated)
-    app.connect("autodoc-process-docstring", plain)

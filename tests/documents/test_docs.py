@@ -1,6 +1,7 @@
 """README and docs say what the code says, their commands exist, and links lead somewhere."""
 
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,12 @@ def test_the_capability_table_is_generated():
     """To renew it, print plausibly.evaluation.abilities.models_markdown(binary(8))."""
     shown = (ROOT / "docs" / "models.md").read_text().split("<!-- capabilities -->")[1]
     assert shown.strip() == models_markdown(binary(8)).strip()
+
+
+def test_the_page_of_python_names_is_generated():
+    """To renew it: `python docs/names.py > docs/api.md`."""
+    page = runpy.run_path(str(ROOT / "docs" / "names.py"))["render_page"]()
+    assert (ROOT / "docs" / "api.md").read_text() == page
 
 
 def test_every_command_in_the_readme_exists():
