@@ -103,6 +103,21 @@ def test_intervals_of_shares_hold_them_whatever_they_are():
     )
 
 
+def test_an_interval_of_a_share_is_that_of_as_many_rows_as_its_error_tells():
+    """Clopper's and Pearson's; where all rows agree it reaches as far as they do, or as the draws."""
+    bits = Mean((np.arange(80) < 20).astype(float))
+    counted = 79 * (1.959964 / bits.moves.point) ** 2
+    assert bits.interval_of_share == pytest.approx(binomial_interval(0.25, counted))
+    draws = influence_by_unit(np.array([0.0, 0.1, 0.4, 0.2]))
+    for share in (0.0, 1.0):
+        plain = UnitInfluences((np.zeros(80),))
+        assert plain.interval_of_share(share, 80) == pytest.approx(binomial_interval(share, 80))
+        moved = UnitInfluences((np.zeros(80),), draws)
+        low, high = moved.interval_of_share(share, 80)
+        reach = moved.point * moved.error
+        assert high - low == pytest.approx(reach) and share in (low, high) and reach > 0.1
+
+
 def test_few_rows_have_no_interval_and_a_single_one_no_error():
     rows = np.random.default_rng(2).normal(size=MIN_UNITS)
     assert (

@@ -146,6 +146,13 @@ def test_there_are_at_most_as_many_heads_as_numbers(name):
             MODELS[name](binary(4), width=6, heads=heads)
 
 
+@pytest.mark.parametrize("levels", [[3], [0, 3], [3, 0], [2, -1]])
+def test_a_hierarchy_has_two_levels_or_more_of_a_latent_at_least(levels):
+    with pytest.raises(ValueError, match="two or more, each of at least one latent"):
+        MODELS["hierarchical_vae"](binary(4), levels=levels)
+    assert MODELS["hierarchical_vae"](binary(4), levels=[1, 1]).latents == 2
+
+
 def test_the_ends_of_a_range_are_in_it():
     check_range("an end", 1, 1, 2)
     check_range("an end", 2, 1, 2)
