@@ -582,11 +582,16 @@ def test_levels_and_numbers_come_as_the_file_spells_them(people):
     assert found.word == "exact"
     assert sum(p for _, p in found.levels) + found.hole + found.unforeseen == pytest.approx(1)
     assert list(found.frame.columns) == ["city", "probability"]
+    specials = [p for p in (found.hole, found.unforeseen) if p]
+    assert found.frame["probability"].tolist() == [p for _, p in found.levels] + specials
     income, plain = people.query("income", {"city": "Oslo"}), people.query("income")
     assert (
         income.quantiles[0.05] < income.quantiles[0.5] < income.mean * 1.2 < income.quantiles[0.95]
     )
     assert income.mean > plain.mean + 10
+    told = dict(income.frame.itertuples(index=False))
+    assert told["mean"] == income.mean and told["95 %"] == income.quantiles[0.95]
+    assert told["p(hole)"] == income.hole
     assert plain.hole == pytest.approx(0.2, abs=0.06)
     height = people.query("height")
     assert height.differential and not income.differential

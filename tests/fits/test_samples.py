@@ -303,6 +303,9 @@ def test_coverage_is_what_the_definitions_say_with_and_without_each_row(whole, m
         assert [found[name].without_made[row] for name in names] == pytest.approx(
             others[1], abs=1e-6
         )
+    apart, balls = cdist(real, made), coverage.neighbour_balls(real, 3)
+    fewer = [coverage.ball_coverage(np.delete(apart, j, 1), balls).value for j in range(25)]
+    assert found["coverage"].without_made == pytest.approx(fewer) and len({*fewer}) > 1
 
 
 def test_known_configurations():

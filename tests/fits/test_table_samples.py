@@ -23,7 +23,9 @@ from plausibly.evaluation.intervals import UnitInfluences, influence_by_unit
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.evaluation.samples import coverage, relations, tables
+from plausibly.evaluation.samples.comparison import draw_repeats
 from plausibly.evaluation.samples.samples import (
+    DRAW_REPEATS,
     MAX_DRAWS,
     ReferenceRows,
     Samples,
@@ -515,6 +517,15 @@ def test_few_or_equal_targets_teach_nothing(data):
     assert "needs 20 rows" in usefulness(
         PredictionContest(data.format, 4, one[:30]), data.train, [data.train]
     )
+
+
+def test_draws_of_rows_have_seeds_of_their_own_and_are_told():
+    told, seeds = [], []
+    found = draw_repeats(
+        lambda rows, seed: (seeds.append(seed), rows)[1], 50, 7, lambda *done: told.append(done)
+    )
+    assert found == [50] * DRAW_REPEATS and len({7, *seeds}) == DRAW_REPEATS + 1
+    assert told == [(k, DRAW_REPEATS) for k in range(DRAW_REPEATS + 1)]
 
 
 def test_slow_models_draw_fewer_rows_but_not_fewer_than_are_looked_at():

@@ -10,6 +10,7 @@ from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
 from plausibly.system.randomness import generator_for
+from plausibly.training.diagnosis import diagnose
 from plausibly.training.estimates import steps_within
 from plausibly.training.loop import Training, clip, validation_loss
 from plausibly.training.plan import LEAST, Diverged, Plan, default_every, default_steps
@@ -111,6 +112,19 @@ def test_a_loss_that_is_not_finite_stops_and_restores(cause):
     if cause == "weights":
         assert "network.leave.bias" in str(caught.value)
         assert "variable 3" in str(caught.value)
+
+
+def test_a_diagnosis_names_the_rows_whose_loss_broke_or_is_largest():
+    model, rows, nan = fresh(PLAN, FVSBN).model, torch.arange(40, 46), float("nan")
+    x = toy()[0][:6].float()
+    for losses, said in (
+        ([1.0, nan, 2.0, float("inf"), 3.0, 4.0], "training rows 41, 43, variable"),
+        ([nan] * 6, "training rows 40, 41, 42, 43, 44 ..., variable"),
+        ([1.0, 6.0, 2.0, 5.0, 3.0, 4.0], "training rows 41, 43, 45, 44, 42, variable"),
+    ):
+        assert said in diagnose(model, x, rows, torch.tensor(losses), 7)
+    named = diagnose(model, x, rows, torch.tensor([nan] * 6), 7, [f"c{i}" for i in range(10)])
+    assert "column 'c" in named and "at step 7" in named
 
 
 def test_a_budget_becomes_steps(monkeypatch):

@@ -13,7 +13,7 @@ from plausibly.contract.examination import Examination
 from plausibly.contract.promises.bounds import bounds_sum_to_at_most_one, samples_reach_the_bound
 from plausibly.data import load
 from plausibly.data.events import Events
-from plausibly.evaluation.likelihood.elbo import elbo_parts
+from plausibly.evaluation.likelihood.elbo import elbo_parts, latent_informations
 from plausibly.evaluation.likelihood.likelihood import LikelihoodLowerBound, likelihood
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
@@ -479,6 +479,20 @@ def test_information_and_the_aggregate_posterior():
     )
     assert away.marginal.value > 2  # 2 latents moved by 2: KL 2 each
     assert found.information.value <= log(1000)
+
+
+def test_the_information_of_each_row_is_the_double_sum():
+    """log q(z | x) less the log of the mean of all rows' posteriors at z, row by row."""
+    model, n = shake_weights(MODELS["vae"].tiny(binary(6))).eval(), 7
+    x = (torch.rand(n, 6, generator=noise()) < 0.5).float()
+    found = latent_informations(model, x, noise(3), draws=4)
+    with torch.no_grad():
+        q, z = model.posterior(x), model.posterior(x, 4).sample(noise(3)).double()
+    each = known.Independent(known.Normal(q.centre.double(), q.log_scale.double().exp()), 1)
+    logs = each.log_prob(z[:, None])  # of each draw by each row's posterior
+    own = logs[torch.arange(4 * n), torch.arange(n).repeat_interleave(4)]
+    want = (own - logs.logsumexp(1) + log(n)).view(n, 4).mean(1)
+    assert torch.allclose(found, want, atol=1e-5) and want.std() > 1e-3
 
 
 def test_a_latent_without_use_is_not_active():

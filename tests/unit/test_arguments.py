@@ -64,6 +64,11 @@ def test_every_argument_is_described(kind):
         assert argument.description, argument.name
 
 
+def test_models_that_take_minutes_are_tried_where_they_are_named_alone():
+    slow = {name for name, kind in MODELS.items() if not kind.by_default}
+    assert slow == {"transformer", "masked_transformer", "hierarchical_vae", "vq_vae"}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_argument_that_takes_a_part_names_its_choices(name):
     reals = Schema((2,), (Real(), Real()))
