@@ -97,6 +97,17 @@ def test_given_draws_have_the_conditional_mean_and_covariance(model):
     assert (drawn[:, known] == x.numpy()[:, known]).all()
 
 
+def test_behind_a_cell_that_is_no_number_draws_follow_their_marginal():
+    model, n = shake_weights(Gaussian(OPEN)).eval(), 4000
+    seen = torch.tensor([True, False, False]).expand(n, 3)
+    given = Evidence(torch.full((n, 3), UNFORESEEN), seen)
+    drawn = model.sample_given(given, generator_for(torch.device("cpu"), 0))
+    assert (drawn[:, 0] == UNFORESEEN).all()
+    mean, covariance = parameters(model)
+    apart = drawn[:, 1].double().mean() - mean[1]
+    assert abs(float(apart)) < 6 * (covariance[1, 1] / n) ** 0.5
+
+
 def test_what_may_not_be_drawn_is_not_drawn():
     model = shake_weights(Gaussian(OPEN)).eval()
     x = torch.zeros(2000, 3)

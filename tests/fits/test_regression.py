@@ -257,6 +257,7 @@ def test_numbers_may_be_left_out(numbers):
     frame, run = numbers
     found = run.regress(frame[:5].drop(columns="y").assign(y=None), "y")
     assert found.rows == 0 and found.to_json()["log_loss"] is None and "no row" in found.line()
+    assert (found.to_json()["rows"], found.to_json()["word"]) == (0, "exact")
     assert found.frame()["median"].notna().all()
 
 

@@ -158,6 +158,8 @@ def test_the_tree_is_learned_from_as_many_rows_as_cells_allow(monkeypatch, size,
     )
     LookaheadTree(model, generator_for(CPU, 0))
     assert sum(drawn) == rows and max(drawn) <= 8
+    monkeypatch.setattr(particles, "MAX_PAIRS", 4 * size**2 - 1)  # too many to be looked at
+    assert LookaheadTree(model, generator_for(CPU, 0)).parents == [-1] * size
 
 
 @pytest.mark.parametrize(
