@@ -40,7 +40,7 @@ from typing import Any
 import coverage
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "mutants"
 ROOMS = ("evaluation", "outcomes", "families", "models", "tasks", "coding", "events", "training")
 TIERS = ("tests/documents", "tests/fits", "tests/contract", "tests/unit")
@@ -226,11 +226,13 @@ def run_tests(mutant: Mutant, tests: list[str], tree: Path) -> None:
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     try:
-        for module in ("plausibly.cli.commands", module_name(mutant.file)):
-            importlib.import_module(module)
+        changed = importlib.import_module(module_name(mutant.file))
     except Exception as error:
         print("ERROR at import:", error)
         sys.exit(pytest.ExitCode.TESTS_FAILED)
+    if not Path(str(changed.__file__)).is_relative_to(tree):
+        print("not the package of", tree)
+        sys.exit(pytest.ExitCode.INTERNAL_ERROR)
     chosen = Chosen(tests)
     options = ["-x", "-rfE", "-o", "addopts=", "-p", "no:cacheprovider"]
     status = pytest.main([*options, *chosen.files], plugins=[chosen])
@@ -253,7 +255,7 @@ def try_mutant(mutant: Mutant, tests: list[str], tree: Path) -> tuple[str, str]:
     if status is None or status < 0:
         return "found", "no end" if status is None else signal.Signals(-status).name
     log = (tree / "log").read_text(errors="replace")
-    if status == pytest.ExitCode.TESTS_FAILED:
+    if status == pytest.ExitCode.TESTS_FAILED or "while loading conftest" in log:
         return "found", max(re.findall(r"^(?:FAILED|ERROR).*", log, re.M), default="a failed test")
     is_over = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     return ("lives", f"{len(tests)} tests") if is_over else ("fault", f"{status}: {log[-500:]}")
