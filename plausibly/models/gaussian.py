@@ -46,6 +46,7 @@ MAX_OPEN_VARIABLES = (
 class Gaussian(DecomposableModel):
     """One normal distribution with a full covariance over real variables (Anderson 1958).
 
+    >>> from plausibly.events.kinds import Real
     >>> model = Gaussian(Schema((2,), (Real(), Real())))  # the standard normal before it learns
     >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # -log 2 pi
     -1.8379

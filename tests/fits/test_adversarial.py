@@ -337,7 +337,7 @@ def test_no_mode_of_a_ring_is_left_out():
         pass
     training.finish()
     made = dataset.format.draw(model.sample(4000, generator_for(CPU, 1)), np.random.default_rng(1))
-    apart = np.linalg.norm(made.values[:, None] - modes.centres, axis=2)
+    apart = np.linalg.norm(dataset.format.rows(made)[:, None] - modes.centres, axis=2)
     near = apart.min(1) < 4 * modes.width
     shares = np.bincount(apart.argmin(1)[near], minlength=8) / len(apart)
     assert near.mean() > 0.5 and shares.min() > 0.03, (near.mean(), shares)

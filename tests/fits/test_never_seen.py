@@ -102,7 +102,7 @@ def test_a_cell_never_seen_costs_its_share_and_says_nothing(name):
         both = lost.index_fill(1, torch.tensor(j), TABLE.kinds[j].other_code)
         want = log(SHARES[j]) - log1p(-SHARES[j]) + summed(model, lost, j)
         assert (model.log_prob(both) - want).abs().max() < 1e-3
-        found = TASKS["classify"](model, lost, torch.ones_like(lost, dtype=torch.bool), j).log_probs
+        found = TASKS["classify"](model, Evidence.whole(lost), j).log_probs
         others = [
             summed(model, x.index_fill(1, torch.tensor(j), code), i)
             for code in range(TABLE.kinds[j].regular)
@@ -162,7 +162,7 @@ def test_latent_models_classify_as_if_it_were_unobserved(name):
         pairs = ((hidden, seen), (x, seen.index_fill(1, torch.tensor(lost), False)))
         one, other = (
             TASKS["query"](
-                model, rows, known, target, torch.Generator().manual_seed(0), 2000
+                model, Evidence(rows, known), target, torch.Generator().manual_seed(0), 2000
             ).outcome.log_probs
             for rows, known in pairs
         )
@@ -173,11 +173,8 @@ def test_latent_models_classify_as_if_it_were_unobserved(name):
         )
         if target < lost:
             continue
-        everything = torch.ones_like(x, dtype=torch.bool)
         bound = TASKS["score"](model, hidden)
-        sought = TASKS["marginal"](
-            model, x, everything.index_fill(1, torch.tensor(lost), False), 5000
-        )
+        sought = TASKS["marginal"](model, Evidence.whole(x).without(lost), 5000)
         assert (sought + log(SMALL.kinds[lost].unforeseen) - bound).abs().max() < 0.05
 
 
