@@ -79,18 +79,10 @@ def test_behind_a_prefix_one_particle_is_exact():
         torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4),
         torch.tensor([[True, True, False, False]]).expand(n, 4),
     )
-    drawn = impute(
-        model,
-        Evidence(x, observed, model.schema.code_mask(True)),
-        generator_for(CPU, 2),
-        particles=1,
-    ).codes
-    again = impute(
-        model,
-        Evidence(x, observed, model.schema.code_mask(True)),
-        generator_for(CPU, 2),
-        particles=64,
-    ).codes
+    evidence = Evidence(x, observed, model.schema.code_mask(True))
+    drawn, again = (
+        impute(model, evidence, generator_for(CPU, 2), particles=count).codes for count in (1, 64)
+    )
     assert torch.equal(drawn, again)
 
 
