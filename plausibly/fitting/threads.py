@@ -27,8 +27,10 @@ def choose_threads(
 ) -> int:
     """The threads of a fit that begins: as many as were given, else one or the most of them, which a few steps decide."""
     limit = training_limit()
-    if limit.given or not learns_by_steps(model) or device_of(model).type != "cpu":
-        return limit.most if limit.given else torch.get_num_threads()
+    if limit.given:
+        return limit.most
+    if not learns_by_steps(model) or device_of(model).type != "cpu":
+        return torch.get_num_threads()
     most = processes.run_on_first(lambda: limit.most)
     if most == 1:
         return 1
