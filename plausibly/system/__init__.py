@@ -1,1 +1,1 @@
-"""Files whole or not at all, locks, processes, threads, randomness, versions, parts that arguments pick."""
+"""Files whole or not at all, locks, processes, threads, memory, randomness, versions, parts that arguments pick."""

@@ -5,7 +5,6 @@ Memory is the most that the process has held so far, trial included: data, weigh
 
 from __future__ import annotations
 
-import sys
 import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from plausibly.capabilities import Trainable, device_of
 from plausibly.events.batches import batches
 from plausibly.objectives import WholePass
 from plausibly.system import processes
+from plausibly.system.memory import format_bytes, peak_memory
 from plausibly.system.threads import take_threads
 from plausibly.training.loop import Training, counting_rows, validation_loss
 from plausibly.training.plan import Diverged, Plan
@@ -108,27 +108,12 @@ def pass_seconds(model: Trainable, codes: Tensor) -> tuple[int, float]:
     return len(passes), (time.monotonic() - started) * ceil(len(codes) / rows)
 
 
-def peak_memory() -> int:
-    """The most memory that this process has held so far, in bytes; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def memory_line(device: torch.device) -> str:
     """The memory held at most so far, and that on a GPU, in words; empty where the system does not tell."""
     told = [f"{format_bytes(peak_memory())} of memory"] if peak_memory() else []
     if device.type == "cuda":
         told.append(f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}")
     return f", {' and '.join(told)} (this process at its peak, trial included)" if told else ""
-
-
-def format_bytes(amount: int) -> str:
-    """Bytes as one reads them."""
-    return f"{amount / 1e6:,.0f} MB" if amount < 1e9 else f"{amount / 1e9:.1f} GB"
 
 
 def format_duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ import torch
 from plausibly.fitting.api import fit
 from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
+from plausibly.system import memory
 from plausibly.training import estimates
 
 
@@ -53,22 +54,22 @@ def test_rows_parameters_work_time_and_memory_are_said_first(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the oracle is Linux's /proc")
 def test_the_peak_is_the_one_that_the_system_knows() -> None:
     status = Path("/proc/self/status").read_text()
-    assert estimates.peak_memory() / 1024 == pytest.approx(
+    assert memory.peak_memory() / 1024 == pytest.approx(
         int(re.search(r"VmHWM:\s+(\d+)", status)[1]), rel=0.02
     )
-    before, held = estimates.peak_memory(), np.ones(40_000_000)
-    assert estimates.peak_memory() >= max(before, held.nbytes)
+    before, held = memory.peak_memory(), np.ones(40_000_000)
+    assert memory.peak_memory() >= max(before, held.nbytes)
 
 
 SAID = """
 import sys, torch, numpy as np, pandas as pd
 torch.set_num_threads(1)
-from plausibly.training import estimates
+from plausibly.system import memory
 from plausibly.fitting import api
 from plausibly.fitting.settings import Listener
 chance = np.random.default_rng(0)
 frame = pd.DataFrame({f"c{n}": chance.integers(0, 5, 30_000) for n in range(20)})
-api.run_test = lambda done: print(estimates.peak_memory())
+api.run_test = lambda done: print(memory.peak_memory())
 api.fit(frame, "made", steps=20, out=sys.argv[1], set={"hidden": 512}, listener=Listener(print))
 """
 
@@ -97,7 +98,8 @@ def test_trials_leave_no_trace() -> None:
 
 
 def test_numbers_as_one_reads_them() -> None:
-    assert [estimates.format_bytes(n) for n in (5_000_000, 812_345_678, 2_340_000_000)] == [
+    assert [memory.format_bytes(n) for n in (4_000, 5_000_000, 812_345_678, 2_340_000_000)] == [
+        "4 kB",
         "5 MB",
         "812 MB",
         "2.3 GB",

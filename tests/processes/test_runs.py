@@ -23,7 +23,7 @@ from plausibly.errors import UserError
 from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
 from plausibly.runs.record import write_record
-from plausibly.training.estimates import peak_memory
+from plausibly.system.memory import peak_memory
 from plausibly.training.loop import Training
 
 FAST = {"steps": 60}

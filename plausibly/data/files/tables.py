@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,25 +14,37 @@ import numpy as np
 
 from plausibly.data.files.dialects import Dialect
 from plausibly.errors import UserError
+from plausibly.system.memory import refuse_swelling
 
+GZIP_MARK = b"\x1f\x8b"
+PIECE_BYTES = 16 << 20  # bytes that are unpacked at once
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
 UTF16_NOTE = "not byte for byte: the file is in UTF-16, and what is written is in UTF-8"
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
 
 
 def read_contents(path: Path) -> bytes:
-    """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read."""
+    """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read, or swells beyond memory."""
     try:
+        size = path.stat().st_size
+        refuse_swelling(path, size, size, "free some, or give a smaller file")
         packed = path.read_bytes()
-        return (
-            gzip.decompress(packed)
-            if packed[:2] == b"\x1f\x8b" or path.suffix.lower() == ".gz"
-            else packed
-        )
+        gzipped = packed[:2] == GZIP_MARK or path.suffix.lower() == ".gz"
+        return unpack_gzip(packed, path) if gzipped else packed
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is not a whole gzip file ({error}); fetch it again") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def unpack_gzip(packed: bytes, path: Path) -> bytes:
+    """The bytes that were gzipped, unpacked piece by piece. UserError as soon as they swell as no data do."""
+    whole = io.BytesIO()
+    with gzip.open(io.BytesIO(packed)) as file:
+        while piece := file.read(PIECE_BYTES):
+            whole.write(piece)
+            refuse_swelling(path, len(packed), whole.tell(), "gunzip it, if that is right")
+    return whole.getvalue()
 
 
 def file_fingerprint(path: Path) -> str:
