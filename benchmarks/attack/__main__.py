@@ -1,7 +1,8 @@
 """Attacks all that is written and opened, and prints what held as a table.
 
 python -m benchmarks.attack [--seed 0] [--share 1] [--only KIND] [--jobs 2]: mutations of files, crash points, kills, pairs
-of jobs, limits, hostile names. A line that failed is repeated by `--only KIND/NAME --number N` with the same seed.
+of jobs, limits, hostile names, files that are read. A line that failed is repeated by `--only KIND/NAME --number N` with
+the same seed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from math import ceil
 from multiprocessing import get_context
 from random import Random
 
-from benchmarks.attack import crashes, limits, mutations, names, pairs, stage
+from benchmarks.attack import crashes, limits, mutations, names, pairs, readers, stage
 from benchmarks.attack.verdicts import FAILURES, Attack, Verdict
 
-KINDS = (mutations, crashes, pairs, limits, names)
+KINDS = (mutations, crashes, pairs, limits, names, readers)
 Try = tuple[int, int, int]  # seed, attack, number
 ATTACKS: list[Attack] = []
 

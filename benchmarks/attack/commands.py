@@ -18,7 +18,7 @@ from pathlib import Path
 from plausibly.cli import commands
 from plausibly.system import files
 
-HANGS = 120  # seconds after which a command counts as hanging
+HANG_SECONDS = 120  # after which a command counts as hanging
 PIPE = 1 << 20  # bytes that a command prints at most
 
 
@@ -29,6 +29,7 @@ class Ended:
     status: int
     out: str
     err: str
+    peak: int  # bytes of memory that it held at most
 
     @property
     def fault(self) -> str | None:
@@ -59,7 +60,8 @@ class Started:
     def end(self) -> Ended:
         """Waits for it."""
         out, err = read_all(self.out), read_all(self.err)
-        return Ended(os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]), out, err)
+        _, status, used = os.wait4(self.process, 0)
+        return Ended(os.waitstatus_to_exitcode(status), out, err, used.ru_maxrss << 10)
 
 
 def read_all(outlet: int) -> str:
@@ -89,6 +91,19 @@ def start(
     channel: Callable[[], tuple[int, int]] = pipe,
 ) -> Started:
     """Starts a command in a folder; `prepare` breaks its process first, `channel` makes what it prints to."""
+
+    def obey() -> None:
+        sys.argv = ["plausibly", *words, "--threads", "1"]
+        prepare()
+        commands.main()
+
+    return start_call(obey, folder, channel)
+
+
+def start_call(
+    call: Callable[[], object], folder: Path, channel: Callable[[], tuple[int, int]] = pipe
+) -> Started:
+    """Starts a call in a folder, in a process of its own that prints to channels."""
     pipes = [channel(), channel()]
     process = os.fork()
     if process:
@@ -103,12 +118,10 @@ def start(
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.alarm(HANGS)
+        signal.alarm(HANG_SECONDS)
         os.chdir(folder)
         files.sweep_drafts.cache_clear()  # as in a new process
-        sys.argv = ["plausibly", *words, "--threads", "1"]
-        prepare()
-        commands.main()
+        call()
     except SystemExit as leaving:
         status = int(leaving.code or 0)
     except BaseException:

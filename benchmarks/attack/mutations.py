@@ -46,16 +46,6 @@ WRITTEN: dict[str, tuple[int, tuple[Job, ...]]] = {
     "people.pls": (150, UNPACKED[1:]),
     "embedded.pls": (250, UNPACKED[:1]),
 }
-READ = {
-    "people.csv": 60,
-    "people.csv.gz": 60,
-    "people.tsv": 30,
-    "people.parquet": 100,
-    "people.arrow": 100,
-    "bits.npy": 60,
-    "bits.npz": 100,
-    "images/3.png": 60,
-}
 
 
 def mutated(data: bytes, random: Random) -> bytes:
@@ -180,22 +170,8 @@ def sound(job: Job) -> Any:
         return result_of(job, folder, found)
 
 
-def on_read(name: str, random: Random) -> Verdict:
-    """What a command makes of data that were changed: any numbers, or one line."""
-    source = name.partition("/")[0]
-    words = ["data", source, "--json"]
-    if source.startswith("people") and random.random() < 0.5:
-        words = ["score", "run", source, "--json"]
-    with copied() as folder:
-        (folder / name).write_bytes(changed(folder / name, random))
-        found = ended([*words, "--quiet"], folder)
-        if found.fault:
-            return Verdict.of_fault(found).saying(" ".join(words))
-    return REFUSED if found.status else HELD
-
-
 def attacks() -> list[Attack]:
-    ours = [
+    return [
         Attack(
             "mutation of a file that we write",
             name,
@@ -204,8 +180,3 @@ def attacks() -> list[Attack]:
         )
         for name, (tries, jobs) in WRITTEN.items()
     ]
-    data = [
-        Attack("mutation of a data file", name, tries, lambda r, n, name=name: on_read(name, r))
-        for name, tries in READ.items()
-    ]
-    return ours + data

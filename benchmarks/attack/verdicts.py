@@ -23,8 +23,9 @@ class Verdict:
     @classmethod
     def of_fault(cls, found: Ended) -> Verdict:
         assert found.fault is not None
+        said = found.fault.startswith(("traceback", "status"))
         return cls(
-            "traceback" if found.fault.startswith(("traceback", "status")) else "died", found.fault
+            "traceback" if said else "hang" if found.fault == "hang" else "died", found.fault
         )
 
     def saying(self, what: str) -> Verdict:
@@ -33,7 +34,16 @@ class Verdict:
 
 
 HELD, REFUSED = Verdict("held"), Verdict("refused")
-FAILURES = ("silent change", "traceback", "died", "advice", "mixed", "left behind")
+FAILURES = (
+    "silent change",
+    "traceback",
+    "died",
+    "hang",
+    "swelled",
+    "advice",
+    "mixed",
+    "left behind",
+)
 
 
 @dataclass(frozen=True)
