@@ -6,11 +6,11 @@ Each is read in a process of its own, which has ten seconds and 1 GiB of memory 
 from __future__ import annotations
 
 import re
-import resource
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -99,10 +99,7 @@ def on_damaged(reader: Reader, random: Random) -> Verdict:
 
 def on_crafted(reader: Reader, kind: str, number: int) -> Verdict:
     name, make = [*CRAFTED[kind].items()][number]
-    path = next(iter(reader.sound))
-    if "." in name:
-        path = name
-    return examine(reader, path, make()).saying(name)
+    return examine(reader, next(iter(reader.sound)), make()).saying(name)
 
 
 def examine(reader: Reader, name: str, data: bytes) -> Verdict:
@@ -114,9 +111,8 @@ def examine(reader: Reader, name: str, data: bytes) -> Verdict:
             (folder / each).write_bytes(content)
         # a folder of images, or a run, is read by its own name
         source = Path(name).parent if "/" in name else Path(name)
-        had = resident_bytes()
         found = start_call(lambda: read_and_exit(reader, source), folder).end()
-        return judged(found, str(source), found.peak - had)
+        return judged(found, str(source), found.peak - idle_bytes())
 
 
 def read_and_exit(reader: Reader, source: Path) -> None:
@@ -130,8 +126,10 @@ def read_and_exit(reader: Reader, source: Path) -> None:
     sys.exit(exit_status(read))
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+@cache
+def idle_bytes() -> int:
+    """The memory of a process that does nothing."""
+    return start_call(list, KIT.parent).end().peak
 
 
 def judged(found: Ended, name: str, more: int) -> Verdict:
