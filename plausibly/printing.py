@@ -6,6 +6,7 @@ data are printed as they are, unless a terminal would read them.
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ def visible(text: object) -> str:
 def escape_lines(text: str) -> str:
     """The same of a text of several lines."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def escape_unprintable() -> None:
+    """Has stdout show as an escape, `\\xfc`, what its encoding has no bytes for."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def print_line(text: object = "") -> None:

@@ -16,7 +16,7 @@ from plausibly.cli import ask, draw, judge, learn, look, represent, store
 from plausibly.cli.app import app, start
 from plausibly.cli.options import CommonOptions
 from plausibly.errors import BrokenPromises, Unsupported, UserError
-from plausibly.printing import clean_errors
+from plausibly.printing import clean_errors, escape_unprintable
 from plausibly.system import processes
 
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "can't start new thread")
@@ -58,6 +58,8 @@ def explain_error(error: Exception) -> list[str] | None:
     text = " ".join(str(error).split())
     if isinstance(error, UserError | Unsupported):
         return [text]
+    if isinstance(error, CycloptsError) and text.startswith("Unknown option: -."):
+        return ["`-` names no file: write what comes on standard input to one, and name that"]
     if isinstance(error, CycloptsError):
         return [f"{text} (plausibly --help)"]
     if isinstance(error, OSError):
@@ -94,4 +96,5 @@ def main() -> None:
         else:
             command(*bound.args, **bound.kwargs)
 
+    escape_unprintable()
     sys.exit(exit_status(call))

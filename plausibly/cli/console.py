@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from plausibly.cli.options import CommonOptions
+from plausibly.errors import UserError
 from plausibly.printing import print_data, print_error, print_line, visible
 from plausibly.system import processes
 
@@ -90,9 +91,22 @@ def print_block(block: Block) -> None:
     if isinstance(block, ConsoleTable):
         print_table(block.headings, block.rows, block.title, block.caption)
     elif isinstance(block, RawText):
-        print_data(block.text)
+        print_rows(block.text)
     else:
         print_line(block)
+
+
+def print_rows(text: str) -> None:
+    """Prints rows. UserError where they would not come out as they are, but on a terminal, where escapes show them."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding, "strict" if not sys.stdout.isatty() else "backslashreplace")
+    except UnicodeEncodeError as error:
+        lost = text[error.start]
+        raise UserError(
+            f"standard output is in {encoding}, which has no {lost!r}: set PYTHONIOENCODING=utf-8, or give --out FILE"
+        ) from error
+    print_data(text)
 
 
 def nan_to_null(document: Any) -> Any:

@@ -100,10 +100,13 @@ def refuse_same(out: Path | str, data: object) -> None:
 
 def refuse_streams(path: Path) -> None:
     """UserError for a pipe, a device or a socket, which may have no end and can be read once only."""
-    if is_stream(path):
+    if path.is_fifo():
         raise UserError(
-            f"{path} is a pipe, a device or a socket, and a file is needed: what it gives must be put in one"
+            f"{path} is a pipe, which gives its bytes once, and what is read must be found again: "
+            "write them to a file, and name that"
         )
+    if is_stream(path):
+        raise UserError(f"{path} is a device or a socket, and a file is needed")
 
 
 def is_stream(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """The command line as scripts and people meet it."""
 
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 
 from plausibly.cli.commands import exit_status
+from plausibly.cli.console import ConsoleTable, RawText, print_block
 from plausibly.cli.options import parse_literal, parse_pairs, parse_seconds
 from plausibly.errors import UserError
+from plausibly.printing import escape_unprintable
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,17 @@ def people(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "people.csv"
     frame.to_csv(path, index=False)
     return path
+
+
+def test_an_output_of_few_characters_shows_the_others_as_escapes_and_takes_no_rows(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    escape_unprintable()
+    print_block("größe")
+    print_block(ConsoleTable(["größe"], [["1"]]))
+    with pytest.raises(UserError, match=r"is in ascii, which has no 'ö': set PYTHONIOENCODING"):
+        print_block(RawText("größe\n"))
+    assert stream.buffer.getvalue().decode().split() == [r"gr\xf6\xdfe", r"gr\xf6\xdfe", "1"]
 
 
 def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):

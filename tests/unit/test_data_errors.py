@@ -93,8 +93,8 @@ def test_broken_binary_files(tmp_path: Path, name: str) -> None:
 def test_unknown_sources(tmp_path: Path) -> None:
     refused("digit", "there is no 'digit'", "did you mean 'digits'", ".csv", "toy-bars")
     refused(str(tmp_path / "none.csv"), "there is no")
-    (tmp_path / "t.xls").write_text("x")
-    refused(str(tmp_path / "t.xls"), "t.xls", ".parquet")
+    (tmp_path / "t.odd").write_text("x")
+    refused(str(tmp_path / "t.odd"), "t.odd", ".parquet")
     refused(
         "toy-bits:tset",
         "there is no split 'tset' (did you mean 'test'?); toy-bits has train, valid, test",

@@ -1,6 +1,9 @@
 """One door: what a source is, is asked once, and of each the same."""
 
+import contextlib
 import gzip
+import pathlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from PIL import Image
 
 import plausibly
 from plausibly.data import load
+from plausibly.data.files.conversions import describe_conversion
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 
@@ -74,6 +78,49 @@ def test_what_is_no_table_says_so(folder: Path) -> None:
         open_source("digits:test").rows(format)
     with pytest.raises(UserError, match=r"t\.csv has no parts, so 'x' names none"):
         open_source(f"{folder}/t.csv:x")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("t.xlsx", "read_excel("), ("t.ods", "read_excel("), ("t.json", "read_json("), ("t.jsonl", "lines=True).to_csv('t.csv'"),
+     ("t.dta", "read_stata("), ("t.sav", "read_spss("), ("t.sas7bdat", "read_sas("), ("t.h5", "read_hdf("),
+     ("t.pkl", "a pickle runs code"), ("t.rds", "readRDS("), ("t.mat", "scipy.io.loadmat("), ("t.sqlite", "sqlite3"),
+     ("t.zip", "unpack it"), ("t.tar.gz", "unpack it"), ("t", "of no form that can be read; DATA is a .csv")],
+)  # fmt: skip
+def test_what_is_not_read_says_how_it_would_be(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_text("x")
+    with pytest.raises(UserError) as caught:
+        open_source(tmp_path / name)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_conversion_that_is_told_is_one(tmp_path: Path) -> None:
+    FRAME.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    told = re.search(r"pandas\..*?(?= makes)", describe_conversion(tmp_path / "t.jsonl") or "")
+    with contextlib.chdir(tmp_path):
+        exec(told[0], {"pandas": pd})
+    assert load(tmp_path / "t.csv").format.names == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t"])
+def test_a_file_of_another_form_than_it_is_called(folder: Path, name: str) -> None:
+    (folder / "t.parquet").rename(folder / name)
+    with pytest.raises(UserError, match=r"its first bytes are those of \.parquet"):
+        open_source(folder / name)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_folder_of_tables_says_how_they_become_one(tmp_path: Path, suffix: str) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for name in "uv":
+        getattr(FRAME, f"to_{suffix}")(tables / f"{name}.{suffix}", index=False)
+    with pytest.raises(UserError, match=f"name one of its tables, such as .*u.{suffix}") as caught:
+        load(tables)
+    told = re.search(r"pandas\.concat.*?(?= makes)", str(caught.value))
+    with contextlib.chdir(tmp_path):
+        exec(told[0], {"pandas": pd, "pathlib": pathlib})
+    assert load(tmp_path / f"tables.{suffix}").format.names == ("a", "b")
 
 
 def test_only_the_door_asks_for_built_ins() -> None:

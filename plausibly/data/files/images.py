@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from plausibly.data.files.conversions import describe_tables
 from plausibly.errors import UserError, count_phrase
 from plausibly.events.schema import MAX_VARIABLES
 
@@ -49,7 +50,9 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
         if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder))
     ]
     if not images:
-        raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
+        tables = describe_tables(folder)
+        advice = f"; {tables}" if tables else ""
+        raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)}){advice}")
     return images, [path for path in files if path not in set(images)]
 
 

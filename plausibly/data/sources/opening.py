@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plausibly.data.files.conversions import describe_conversion, find_form
 from plausibly.data.files.tables import TEXT_SUFFIXES
 from plausibly.data.sources.arrays import Array, ArrayFile, NpzFile
 from plausibly.data.sources.built_in import BuiltIn
@@ -72,5 +73,9 @@ def file_kind(path: Path, text: str) -> type[FileSource]:
         return ImageFolder
     kind = FILES.get(suffix_of(path), ArrayFile if "ubyte" in path.name else None)
     if kind is None:
-        raise UserError(f"{path.name} is of no form that can be read; {known}")
+        raise UserError(
+            f"{path.name} is of no form that can be read; {describe_conversion(path) or known}"
+        )
+    if kind is TextFile and (form := find_form(path)):
+        raise UserError(f"{path} is no text: its first bytes are those of .{form}; name it so")
     return kind
