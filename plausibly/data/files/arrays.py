@@ -21,7 +21,10 @@ TABLE_ADVICE = "give numbers or truths, one row an entry; texts, dates and colum
 
 
 def as_array(rows: Any) -> np.ndarray:
-    """An array of numbers, of a tensor too; what is masked or missing is NaN. UserError for anything else."""
+    """An array of numbers in the machine's order of bytes, of a tensor too; what is masked or missing is NaN.
+
+    UserError for anything else.
+    """
     array = _array(rows)
     if array.dtype.kind == "O":
         array = _plain(array)
@@ -35,7 +38,7 @@ def as_array(rows: Any) -> np.ndarray:
         raise UserError(
             f"numbers of type {array.dtype} would be rounded; give rows.astype('float64')"
         )
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _array(rows: Any) -> np.ndarray:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import struct
 from functools import cached_property
-from pathlib import Path
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from plausibly.data.files.array_files import parse_idx, parse_npy, parse_npz
 from plausibly.data.files.arrays import as_array
 from plausibly.data.files.tables import read_contents
 from plausibly.data.formats.format import Format
@@ -31,7 +30,8 @@ NAME_PATTERN = re.compile(
         "|".join(ROW_NAMES + LABEL_NAMES), "|".join(SPLITS)
     )
 )
-IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+IDX_MARK = b"\0\0"  # with which idx files begin
+MAX_SIDES = 64  # of an array of numpy
 
 
 class Array(MemorySource):
@@ -74,14 +74,8 @@ class ArrayFile(FileSource):
     def parts(self) -> dict[str, np.ndarray]:
         """The arrays by the names of splits, or one array as `all`."""
         data = read_contents(self.path)
-        if data[:2] == b"\0\0":
-            return {"all": _parse_idx(data, self.path)}
-        try:
-            array = np.load(io.BytesIO(data), allow_pickle=False)
-        except (ValueError, EOFError, OSError, struct.error) as error:
-            raise UserError(
-                f"{self.path} is not a whole file with an array of numbers: {error}"
-            ) from error
+        parse = parse_idx if data[:2] == IDX_MARK else parse_npy
+        array = parse(data, self.path)
         try:
             return {"all": as_array(array)}
         except UserError as error:
@@ -103,35 +97,13 @@ class ArrayFile(FileSource):
         return ArrayRows(self.text, self.parts(), self.notes(labelled), labels=labels)
 
 
-def _parse_idx(data: bytes, path: Path) -> np.ndarray:
-    """The idx form of LeCun's MNIST files: type, number of sides, sides, entries."""
-    kind, sides = data[2], data[3]
-    start = 4 + 4 * sides
-    shape = struct.unpack(f">{sides}I", data[4:start]) if len(data) >= start else ()
-    if kind not in IDX_TYPES or not sides or not shape:
-        raise UserError(f"{path} is not an idx file")
-    dtype = np.dtype(IDX_TYPES[kind])
-    if len(data) - start != int(np.prod(shape, dtype=object)) * dtype.itemsize:
-        raise UserError(
-            f"{path} is cut short: {len(data) - start} bytes do not hold an array of shape {shape}"
-        )
-    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
-
-
 class NpzFile(ArrayFile):
     """A file with arrays by name: rows, labels beside them, and others. `part` names one array, or its split."""
 
     @cached_property
     def raw(self) -> dict[str, np.ndarray]:
         """All arrays as they are."""
-        try:
-            with np.load(io.BytesIO(read_contents(self.path)), allow_pickle=False) as file:
-                found = {key: file[key] for key in file.files}
-        except Exception as error:  # zipfile, zlib, struct and numpy each raise their own
-            raise UserError(
-                f"{self.path} is not a whole npz file of plain arrays: {error}"
-            ) from error
-        return {key: each for key, each in found.items() if isinstance(each, np.ndarray)}
+        return parse_npz(read_contents(self.path), self.path)
 
     @cached_property
     def row_arrays(self) -> dict[str, np.ndarray]:
@@ -153,9 +125,9 @@ class NpzFile(ArrayFile):
         array, shape = self.raw[key], self.raw.get(f"{key}_shape")
         if shape is None:
             return array
-        sides = tuple(int(side) for side in shape.ravel())
-        count = int(np.prod(sides))
-        if array.dtype != np.uint8 or min(sides, default=0) < 0 or count > 8 * array.size:
+        sides = _sides(shape)
+        count = prod(sides)
+        if array.dtype != np.uint8 or min(sides) < 0 or count > 8 * array.size:
             raise UserError(
                 f"{self.path}:{key}: {array.size} bytes do not hold bits of shape {sides}"
             )
@@ -221,6 +193,12 @@ class NpzFile(ArrayFile):
         own, alone = _role(self.part)[1] or "all", self.part not in found
         # to an array that is named alone, such as `x`, labels are given to learn from, and in no question
         return {"train" if alone else "all": found[own]} if own in found else {}
+
+
+def _sides(shape: np.ndarray) -> tuple[int, ...]:
+    """The sides that a shape beside packed bits tells; (-1,), which none has, where it tells none."""
+    told = shape.dtype.kind in "iu" and 0 < shape.size <= MAX_SIDES
+    return tuple(map(int, shape.ravel())) if told else (-1,)
 
 
 def _is_whole(array: np.ndarray) -> bool:

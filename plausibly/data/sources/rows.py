@@ -87,8 +87,8 @@ class ArrayRows(Rows):
         self.labels = None if labels is None else _rename(labels)
 
     def check(self, kinds: dict[str, str], drop: tuple[str, ...]) -> None:
-        if not self.count:
-            raise UserError(f"{self.text} has no rows")
+        if not self.whole.size:
+            raise UserError(f"{self.text} has no {'entries' if self.count else 'rows'}")
 
     def learn_format(
         self, train: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], seed: int
