@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns.cells import ColumnValues, texts_at
-from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.types import DateColumn, NumberColumn
+from plausibly.data.columns.types import DAY_SECONDS, DateColumn, NumberColumn
 from plausibly.data.dataset import Relation
 from plausibly.data.events import Events
 from plausibly.data.formats.column_blocks import column_cells
 from plausibly.data.formats.format import Format
-from plausibly.events.kinds import MISSING, OTHER, REAL_OTHER
+from plausibly.events.kinds import OTHER, REAL_OTHER
 
 MAX_ROWS = 100_000  # training rows that are looked at
 FIRST_ROWS = 1_000  # rows that most pairs fail on
@@ -29,7 +28,6 @@ MAX_NUMERIC = 200  # columns that may be sums
 TRIAL_ROWS = 16  # rows that most sums fail on
 MAX_LOG_CHANCE = log(1e-9)  # nats
 MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
-DAY_SECONDS = 86_400
 
 
 def find_relations(format: Format, events: Events) -> list[Relation]:
@@ -103,22 +101,15 @@ def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
 def _is_number(column: ModelledColumn) -> bool:
     """True of what can be a term: numbers, and dates in days."""
     if isinstance(column, DateColumn):
-        form = form_of(column.form)
-        return (
-            not form.clock
-            and form.seconds > 0
-            and not column.step * form.seconds % (DAY_SECONDS * form.scale)
-        )
+        form = column.dates
+        whole = not column.step * form.seconds % (DAY_SECONDS * form.scale)
+        return not form.clock and form.seconds > 0 and whole
     return isinstance(column, NumberColumn)
 
 
 def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
-    if not isinstance(column, DateColumn):
-        return column.numbers(cells)
-    known = (cells.values != MISSING) & (cells.values != OTHER)
-    form = form_of(column.form)
-    ticks = np.where(known, cells.values, 0) * column.step + column.start
-    return np.where(known, ticks // (DAY_SECONDS * form.scale // form.seconds), np.nan)
+    dated = isinstance(column, DateColumn)
+    return column.day_numbers(cells) if dated else column.numbers(cells)
 
 
 def find_sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:

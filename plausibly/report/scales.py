@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from plausibly.data.columns import dates
 from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.types import DateColumn
 from plausibly.data.events import Events
@@ -208,7 +207,7 @@ def date_edges(seconds: np.ndarray) -> np.ndarray:
 
 def _clocks(edges: np.ndarray) -> list[str]:
     wide = edges[-1] - edges[0] > 900
-    return dates.format_ticks(edges // (60 if wide else 1), "%H:%M" if wide else "%H:%M:%S")
+    return form_of("%H:%M" if wide else "%H:%M:%S").write(edges // (60 if wide else 1))
 
 
 def _days(edges: np.ndarray) -> list[str]:

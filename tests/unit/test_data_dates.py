@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from plausibly.data import load, load_rows
 from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import date_patterns, find_date_forms
-from plausibly.data.columns.dates import format_ticks, ticks
 from plausibly.data.columns.types import DateColumn
 from plausibly.events.kinds import OTHER
 
@@ -52,7 +51,7 @@ def test_forms_read_and_print_as_the_standard_library(date: str) -> None:
         texts = [written(moment, date + time) for moment in moments]
         form = form_of(ours(date + time))
         again = [datetime.strptime(text, (date + time).replace("%-", "%")) for text in texts]
-        found = ticks(texts, ours(date + time))
+        found = form_of(ours(date + time)).read(texts)
         if form.seconds:
             expected = [
                 (moment - EPOCH) // timedelta(microseconds=1) * form.scale // 10**6 // form.seconds
@@ -61,7 +60,7 @@ def test_forms_read_and_print_as_the_standard_library(date: str) -> None:
         else:
             expected = [(moment.year - 1970) * 12 + moment.month - 1 for moment in again]
         assert found.tolist() == expected
-        assert format_ticks(found, ours(date + time)) == texts
+        assert form_of(ours(date + time)).write(found) == texts
 
 
 @pytest.mark.parametrize(
@@ -123,34 +122,38 @@ def test_no_text_reads_as_what_it_does_not_print_as(text: str, date: str, time: 
         text,
         written(datetime(2020, 2, 29, 13, 5), pattern.replace("%3f", "%f")) + text,
     ):
-        (tick,) = ticks([candidate], pattern)
-        assert tick == OTHER or format_ticks(np.array([tick]), pattern) == [candidate]
+        (tick,) = form_of(pattern).read([candidate])
+        assert tick == OTHER or form_of(pattern).write(np.array([tick])) == [candidate]
 
 
 @pytest.mark.parametrize(
     "text", ["2021-02-29", "2020-13-01", "0000-01-01", "2020-1-01", "2020-01-01 ", "+2020-01-01"]
 )
 def test_days_that_do_not_exist(text: str) -> None:
-    assert ticks([text], "%Y-%m-%d").tolist() == [OTHER]
+    assert form_of("%Y-%m-%d").read([text]).tolist() == [OTHER]
 
 
 def test_a_clock_may_go_past_a_day_and_below_zero() -> None:
-    assert ticks(["09:30", "-12:30", "125:00", "1:00"], "%H:%M").tolist() == [
+    assert form_of("%H:%M").read(["09:30", "-12:30", "125:00", "1:00"]).tolist() == [
         570,
         -750,
         7500,
         OTHER,
     ]
-    assert format_ticks(np.array([-750, 7500]), "%H:%M") == ["-12:30", "125:00"]
-    assert ticks(["12:30 AM", "12:30 PM", "13:00 PM"], "%I:%M %p").tolist() == [30, 750, OTHER]
+    assert form_of("%H:%M").write(np.array([-750, 7500])) == ["-12:30", "125:00"]
+    assert form_of("%I:%M %p").read(["12:30 AM", "12:30 PM", "13:00 PM"]).tolist() == [
+        30,
+        750,
+        OTHER,
+    ]
 
 
 def test_what_a_form_cannot_write_is_moved_to_its_ends() -> None:
     ends = np.array([-(2**60), 2**60])
-    assert format_ticks(ends, "%Y-%m-%d") == ["0001-01-01", "9999-12-31"]
-    assert format_ticks(ends, "%Y-%m") == ["0001-01", "9999-12"]
-    assert format_ticks(ends, "%d.%m.%y") == ["01.01.69", "31.12.68"]
-    assert format_ticks(ends, "%I:%M %p") == ["12:00 AM", "11:59 PM"]
+    assert form_of("%Y-%m-%d").write(ends) == ["0001-01-01", "9999-12-31"]
+    assert form_of("%Y-%m").write(ends) == ["0001-01", "9999-12"]
+    assert form_of("%d.%m.%y").write(ends) == ["01.01.69", "31.12.68"]
+    assert form_of("%I:%M %p").write(ends) == ["12:00 AM", "11:59 PM"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from plausibly.data import Dataset, load, load_rows
+from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import date_ticks_in
 from plausibly.data.columns.numbers import parse_number
 from plausibly.data.sources.opening import open_source
@@ -267,16 +268,16 @@ def test_moments_are_the_same_however_they_are_written() -> None:
         "2021-03-28T00:30:00.000+00:00",
         "2021-03-28",
     ]
-    assert date_ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[:3].tolist() == [1_616_891_400] * 3
+    assert date_ticks_in(texts, form_of("%Y-%m-%dT%H:%M:%SZ"))[:3].tolist() == [1_616_891_400] * 3
     assert (
-        date_ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[3]
-        == date_ticks_in(["2021-02-30T00:00"], "%Y-%m-%d")[0]
+        date_ticks_in(texts, form_of("%Y-%m-%dT%H:%M:%SZ"))[3]
+        == date_ticks_in(["2021-02-30T00:00"], form_of("%Y-%m-%d"))[0]
         == OTHER
     )
     assert date_ticks_in(
-        ["2021-03-28T00:00", "2021-03-28 00:01", "28.03.2021"], "%Y-%m-%d"
+        ["2021-03-28T00:00", "2021-03-28 00:01", "28.03.2021"], form_of("%Y-%m-%d")
     ).tolist() == [18_714, OTHER, OTHER]
-    far = date_ticks_in(["9999-12-31", "0001-01-01"], "%Y-%m-%d %H:%M:%S")
+    far = date_ticks_in(["9999-12-31", "0001-01-01"], form_of("%Y-%m-%d %H:%M:%S"))
     assert far.tolist() == [253_402_214_400, -62_135_596_800]
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import dates
 from plausibly.data.columns.cell_arrays import CLOCK_CHANGES, OBJECT_PARSERS, dtype_zone
-from plausibly.data.columns.date_forms import unit_fraction
+from plausibly.data.columns.date_forms import unit_form
 from plausibly.errors import UserError
 
 LEAVE_OUT_HINT = "convert them to text or numbers, or leave the column out (--drop)"
@@ -81,11 +80,11 @@ def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str
         return stamped(times_of(distinct))
     if kind == "m":
         spans = pd.TimedeltaIndex(distinct)
-        return dates.format_ticks(spans.asi8, f"%H:%M:%S{unit_fraction(spans.unit)}")
+        return unit_form(spans.unit).write(spans.asi8)
     if arrow is not None and pa.types.is_time(arrow):
         whole = pa.array(distinct).cast(pa.int32() if pa.types.is_time32(arrow) else pa.int64())
         ticks = whole.to_numpy(zero_copy_only=False)
-        return dates.format_ticks(ticks, f"%H:%M:%S{unit_fraction(arrow.unit)}")
+        return unit_form(arrow.unit).write(ticks)
     if kind == "f":
         # factorize and iteration widen small floats, whose shortest texts are then long
         distinct = np.asarray(distinct, dtype=getattr(dtype, "numpy_dtype", dtype))

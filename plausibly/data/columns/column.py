@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from plausibly.data.columns import dates, numbers
+from plausibly.data.columns import numbers
 from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cell_texts import texts_of
+from plausibly.data.columns.date_forms import without_days
 from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError
 from plausibly.events.kinds import Kind
@@ -29,7 +30,7 @@ def read_meaning(text: str) -> Any:
         return day[1]
     if ZONED_TIME.fullmatch(text):
         return datetime.fromisoformat(text).astimezone(UTC)
-    plain = dates.without_days(text)
+    plain = without_days(text)
     lasts = in_ticks([plain], "ns")[0]
     if lasts != plain:
         return ("ns", lasts)

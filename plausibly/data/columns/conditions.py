@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.columns import dates
 from plausibly.data.columns.cell_arrays import dtype_zone
 from plausibly.data.columns.cell_texts import cell_text
-from plausibly.data.columns.date_forms import form_of, unit_fraction
-from plausibly.data.columns.date_patterns import zone_of
+from plausibly.data.columns.date_forms import ISO_DATE, form_of, unit_form
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import BooleanColumn, DateColumn, truth_of
 from plausibly.errors import UserError
@@ -142,9 +140,10 @@ def _in_form(pattern: str, value: Any, at: Any) -> str | None:
     if found is None:
         return None
     if not form.clock and found.tzinfo is not None:
-        zone = zone_of(pattern)
-        there = found.tz_convert(datetime.datetime.strptime(zone, "%z").tzinfo) if zone else found
+        there = found
+        if form.zone:
+            there = found.tz_convert(datetime.datetime.strptime(form.zone, "%z").tzinfo)
         found = there.tz_localize(None)
-    long = f"{'' if form.clock else '%Y-%m-%dT'}%H:%M:%S{unit_fraction(found.unit)}"
-    ticks = dates.convert_ticks(found.asm8.reshape(1).view(np.int64), form_of(long), form)
-    return None if ticks[0] == OTHER else dates.format_ticks(ticks, pattern)[0]
+    long = unit_form(found.unit, "" if form.clock else f"{ISO_DATE}T")
+    ticks = long.convert(found.asm8.reshape(1).view(np.int64), form)
+    return None if ticks[0] == OTHER else form.write(ticks)[0]

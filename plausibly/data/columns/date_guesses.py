@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import date_patterns, dates, numbers
+from plausibly.data.columns import date_patterns, numbers
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.column_sample import ColumnSample
 from plausibly.data.columns.date_forms import form_of, plain_form, shortest_form
@@ -46,7 +46,7 @@ def _compact_months(sight: ColumnSample) -> bool:
     texts = sight.known.texts
     if not texts or not all(map(COMPACT_MONTH.fullmatch, texts)):
         return False
-    months = dates.ticks(texts, "%Y%m")
+    months = form_of("%Y%m").read(texts)
     span = int(months.max() - months.min()) + 1
     return bool(MONTH_NAME.search(sight.name)) or (span >= MANY_MONTHS and len(texts) == span)
 
@@ -55,18 +55,18 @@ def _date_by_type(sight: ColumnSample) -> Column | None:
     """A date, time or duration by its type, in the shortest form that says its cells whole."""
     storage = sight.storage
     long = plain_form(sight.texts)
-    known = dates.ticks(sight.texts, long)
+    known = long.read(sight.texts)
     if not (known != OTHER).any():
         return None
     zone = "" if storage.zone is None else ", in UTC"
     zone = f", local times of {storage.zone}" if storage.local else zone
     form = shortest_form(known[known != OTHER], long)
-    return _date_in_form(sight, form, f"{storage.kind}s by their type{zone}")
+    return _date_in_form(sight, form.pattern, f"{storage.kind}s by their type{zone}")
 
 
 def _date_in_form(sight: ColumnSample, form: str, why: str) -> Column | None:
     """Typed times as dates of a form."""
-    texts = dates.reformat_dates(sight.texts, plain_form(sight.texts), form)
+    texts = plain_form(sight.texts).reformat(sight.texts, form_of(form))
     return _date_column(replace(sight, texts=texts), form, why)
 
 
@@ -98,14 +98,14 @@ def guess_ambiguous(sight: ColumnSample) -> Column | None:
     return make_category(sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}")
 
 
-def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
-    sight = sight.known
+def _date_column(sight: ColumnSample, pattern: str, why: str) -> Column | None:
+    sight, form = sight.known, form_of(pattern)
     ticks = date_ticks_in(sight.texts, form)
     known = ticks != OTHER
     values, counts = ticks[known], sight.counts[known]
     if not len(values) or counts.sum() < MIN_SHARE * sight.rows:
         return None
-    unit, word = dates.tick_step(values, form)
+    unit, word = form.step(values)
     units = values // unit
     if np.abs(units).max() >= numbers.MAX_STEPS:
         return set_aside(
@@ -115,7 +115,7 @@ def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
     kind = numbers.learn_grid((units - start) // every, counts, sight.holes > 0)
     name = word if every == 1 else f"{every} {word}s"
     lattice: dict[str, Any] = {"step": every * unit, "start": start * unit, "unit": name}
-    span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
+    span = tuple(form.write(np.array([values.min(), values.max()])))
     return DateColumn(
-        **sight.common(why), **sight.marks, **lattice, kind=kind, form=form, span=span
+        **sight.common(why), **sight.marks, **lattice, kind=kind, form=pattern, span=span
     )

@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns.date_forms import (
+    DAYS,
     DAYS_TEXT,
     DIRECTIVE,
     DIRECTIVE_NAMES,
+    ISO_DATE,
+    ZONE,
+    DateForm,
     form_of,
     fraction_form,
 )
-from plausibly.data.columns.dates import convert_ticks, reformat_dates, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 
@@ -28,12 +31,9 @@ TIME = re.compile(
     r"(?P<half> ?(?:[AP]M|[ap]m))?(?P<zone>Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
-ZONE = re.compile(r"(?<=:\d\d)(\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)$", re.ASCII)
 DATE_LIKE = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
 COMPACT_FORMS = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
 MIN_COMPACT_DATES = 12  # so many different numbers of eight digits are not all dates by chance
-ISO = "%Y-%m-%d"
-CLOCK = re.compile(r"(T|, | )?%-?[HI]")  # where the time of a form begins
 MAX_MOVED_TICKS = 2**62  # from 1970, of a time in another form
 MAX_COMMON_TEXTS = 60  # texts that common forms are looked for in
 MAX_FORMS = 8  # forms of a column
@@ -82,7 +82,7 @@ def candidate_forms(text: str) -> list[str]:
     if not DATE_LIKE.fullmatch(text) or not any(map(str.isdigit, text)):
         return []
     if lasts := DAYS_TEXT.fullmatch(text):
-        return ["%D days %H:%M:%S" + fraction_form(len(lasts[3] or ".") - 1)]
+        return [DAYS + fraction_form(len(lasts[5] or ""))]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
         return [form for form in _patterns_by_shape().get(_shape(text), ()) if _fits(form, text)]
@@ -95,7 +95,7 @@ def candidate_forms(text: str) -> list[str]:
 
 
 def _fits(form: str, text: str) -> bool:
-    return form_of(form).reads.fullmatch(text) is not None
+    return form_of(form).texts.fullmatch(text) is not None
 
 
 def _times(found: re.Match[str]) -> list[str]:
@@ -112,7 +112,7 @@ def find_date_forms(texts: list[str], counts: np.ndarray) -> list[str]:
     some = [texts[place] for place in even_places(len(texts), CANDIDATE_TEXTS)]
     tried = list(dict.fromkeys(form for text in some for form in candidate_forms(text)))
     few = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
-    tried = [form for form in tried if (ticks(few, form) != OTHER).mean() > 0.9]
+    tried = [form for form in tried if (form_of(form).read(few) != OTHER).mean() > 0.9]
     weights = {form: int(counts[_read(texts, form)].sum()) for form in tried}
     most = max(weights.values(), default=0)
     if most < MIN_SHARE * counts.sum():
@@ -130,10 +130,10 @@ def even_places(size: int, most: int) -> list[int]:
 
 def _read(texts: list[str], form: str) -> np.ndarray:
     """Which texts are of this form. Of digits alone only those that can be dates by no chance."""
-    values = ticks(texts, form)
+    values = form_of(form).read(texts)
     if form not in COMPACT_FORMS:
         return values != OTHER
-    ends = ticks(["18000101", "22000101"], "%Y%m%d") * (1 if form == "%Y%m%d" else 86_400)
+    ends = form_of("%Y%m%d").read(["18000101", "22000101"]) * (1 if form == "%Y%m%d" else 86_400)
     return (values >= ends[0]) & (values < ends[1]) & (len(texts) >= MIN_COMPACT_DATES)
 
 
@@ -144,13 +144,9 @@ def looks_dated(texts: list[str]) -> bool:
     return dated > 0.9 * len(some)
 
 
-def zone_of(form: str) -> str | None:
-    """The offset from UTC that a form ends with, such as +02:00; None where there is none."""
-    found = ZONE.search(re.sub(r"%[-^]?[A-Za-z]|%\d[a-z]", "00", form))
-    return found and ("+00:00" if found[2].strip() in ("Z", "UTC", "GMT") else found[2].strip())
-
-
-def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]]) -> list[str]:
+def reformat_any(
+    texts: list[str], form: DateForm, stamped: Callable[[Any], list[str]]
+) -> list[str]:
     """Texts of any one form in the given one; `stamped` writes those with an offset from UTC."""
     import pandas as pd
 
@@ -161,20 +157,19 @@ def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]
         cells[known] = stamped(pd.DatetimeIndex(times[known]))
         texts = cells.tolist()
     found = find_date_forms(texts, np.ones(len(texts)))
-    return reformat_dates(texts, found[0], form) if len(found) == 1 else texts
+    return form_of(found[0]).reformat(texts, form) if len(found) == 1 else texts
 
 
-def date_ticks_in(texts: list[str], pattern: str) -> np.ndarray:
-    """As `dates.ticks`; and what a form of the same dates, or ISO's, says in whole ticks of this one is read too."""
-    found = ticks(texts, pattern)
+def date_ticks_in(texts: list[str], form: DateForm) -> np.ndarray:
+    """As `form.read`; and what a form of the same dates, or ISO's, says in whole ticks of this one is read too."""
+    found = form.read(texts)
     left = np.flatnonzero(found == OTHER)
-    while len(left) and form_of(pattern).seconds:
-        form = _beside(texts[left[0]], pattern)
+    while len(left) and form.seconds:
+        beside = _beside(texts[left[0]], form)
         rest = left[1:]
-        if form is not None:
-            later = _offset(pattern) - _offset(form)
-            own = ticks([texts[place] for place in left], form)
-            moved = convert_ticks(own, form_of(form), form_of(pattern), later)
+        if beside is not None:
+            own = beside.read([texts[place] for place in left])
+            moved = beside.convert(own, form, form.offset - beside.offset)
             moved[np.abs(moved) >= MAX_MOVED_TICKS] = OTHER
             found[left] = moved
             rest = rest[moved[1:] == OTHER]
@@ -183,34 +178,16 @@ def date_ticks_in(texts: list[str], pattern: str) -> np.ndarray:
 
 
 @lru_cache(maxsize=4096)
-def _beside(text: str, pattern: str) -> str | None:
+def _beside(text: str, own: DateForm) -> DateForm | None:
     """A form of a text that tells a moment as the pattern does: with an offset from UTC, without a date, or neither.
 
     With or without zeros before numbers.
     """
-    own = form_of(pattern)
-    dated = (_date_of(pattern), ISO)
-    for form in candidate_forms(text):
-        alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (
-            zone_of(pattern) is None
-        )
-        if alike and form_of(form).seconds and (own.clock or _date_of(form) in dated):
+    for form in map(form_of, candidate_forms(text)):
+        alike = form.clock == own.clock and (form.zone is None) == (own.zone is None)
+        if alike and form.seconds and (own.clock or form.date in (own.date, ISO_DATE)):
             return form
     return None
-
-
-def _date_of(form: str) -> str:
-    found = CLOCK.search(form)
-    return (form[: found.start()] if found else form).replace("%-", "%")
-
-
-def _offset(form: str) -> int:
-    """Seconds from UTC."""
-    zone = zone_of(form)
-    if zone is None:
-        return 0
-    digits = re.sub(r"\D", "", zone)
-    return (int(digits[:2]) * 3_600 + int(digits[2:]) * 60) * (-1 if zone.startswith("-") else 1)
 
 
 def common_form(texts: list[str], counts: np.ndarray) -> str | None:
@@ -236,9 +213,11 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
 def _coarseness(form: str, texts: list[str], counts: np.ndarray) -> tuple[Any, ...]:
     """The seconds of a tick, then the fewest cells that are not of the form."""
     own = form_of(form)
-    known = ticks(texts, form) != OTHER
+    known = own.read(texts) != OTHER
     return own.seconds / own.scale, -counts[known].sum(), "%-" in form, form
 
 
 def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:
-    return bool(counts[date_ticks_in(texts, form) != OTHER].sum() >= MIN_SHARE * counts.sum())
+    return bool(
+        counts[date_ticks_in(texts, form_of(form)) != OTHER].sum() >= MIN_SHARE * counts.sum()
+    )

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import cell_arrays, cell_texts, dates
-from plausibly.data.columns.date_forms import unit_fraction
+from plausibly.data.columns import cell_arrays, cell_texts
+from plausibly.data.columns.date_forms import ISO_DATE, unit_form
 from plausibly.errors import UserError
 
 OTHER_TEXT = "<other>"  # how a drawn value that the column did not foresee is shown
@@ -213,5 +213,5 @@ def _local_is_plainer(series: Any) -> bool:
 
 def _coarseness(ticks: np.ndarray, unit: str) -> tuple[int, int]:
     """The largest unit of time that divides all ticks, and the largest step between them."""
-    size = dates.tick_step(ticks, f"%Y-%m-%dT%H:%M:%S{unit_fraction(unit)}")[0]
+    size = unit_form(unit, f"{ISO_DATE}T").step(ticks)[0]
     return size, int(np.gcd.reduce(ticks - ticks[0]))

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import date_patterns, dates, numbers
+from plausibly.data.columns import numbers
 from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cells import ColumnValues, has_text
-from plausibly.data.columns.date_forms import form_of, plain_form
-from plausibly.data.columns.date_patterns import date_ticks_in
+from plausibly.data.columns.date_forms import DateForm, form_of, plain_form, without_days
+from plausibly.data.columns.date_patterns import date_ticks_in, reformat_any
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import TIME_KINDS
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
+DAY_SECONDS = 86_400
 FAR_SCALES = 1000.0  # scales
 FALSE_WORDS = ("0", "0.0", "false", "no", "f", "n", "off")
 TRUE_WORDS = ("1", "1.0", "true", "yes", "t", "y", "on")
@@ -306,39 +307,50 @@ class DateColumn(LatticeColumn):
                 f"column {self.name!r}: a step is at least one tick, and times start within it"
             )
 
+    @property
+    def dates(self) -> DateForm:
+        """The form, taken apart."""
+        return form_of(self.form)
+
     def ticks(self, texts: list[str]) -> np.ndarray:
-        return date_ticks_in(texts, self.form)
+        return date_ticks_in(texts, self.dates)
 
     @property
     def tick_ends(self) -> tuple[int, int] | None:
-        return self.storage.ends and form_of(self.form).ticks_of(self.storage.ends)
+        return self.storage.ends and self.dates.ticks_of(self.storage.ends)
 
     def spell(self, values: np.ndarray) -> list[str]:
-        steps = values.clip(*self.steps_between(form_of(self.form).ends))
-        return dates.format_ticks(steps * self.step + self.start, self.form)
+        steps = values.clip(*self.steps_between(self.dates.ends))
+        return self.dates.write(steps * self.step + self.start)
 
     def _time_texts(self, times: Any) -> list[str]:
-        return self.storage.time_texts(times, date_patterns.zone_of(self.form))
+        return self.storage.time_texts(times, self.dates.zone)
 
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Times that a type holds, or that such a column is asked for, in the column's form where it says them whole."""
         if kind in TIME_KINDS:
-            return dates.reformat_dates(texts, plain_form(texts), self.form)
+            return plain_form(texts).reformat(texts, self.dates)
         if not self.storage.is_timed:
             return texts
         if self.storage.kind == "duration":
-            texts = [*map(dates.without_days, texts)]
-        return date_patterns.reformat_any(texts, self.form, self.storage.time_texts)
+            texts = [*map(without_days, texts)]
+        return reformat_any(texts, self.dates, self.storage.time_texts)
 
     def seconds(self, cells: ColumnValues) -> np.ndarray:
         """Seconds since 1970, or midnight, float64; NaN for a hole and for what is not foreseen."""
-        form = form_of(self.form)
+        known, scaled = self._scaled_seconds(cells)
+        return np.where(known, scaled * (1 / self.dates.scale), np.nan)
+
+    def day_numbers(self, cells: ColumnValues) -> np.ndarray:
+        """Whole days since 1970, float64; NaN as above."""
+        known, scaled = self._scaled_seconds(cells)
+        return np.where(known, scaled // (DAY_SECONDS * self.dates.scale), np.nan)
+
+    def _scaled_seconds(self, cells: ColumnValues) -> tuple[np.ndarray, np.ndarray]:
+        """Which cells are known; and their seconds, each `scale` times."""
         known = (cells.values != MISSING) & (cells.values != OTHER)
         ticks = np.where(known, cells.values, 0) * self.step + self.start
-        if not form.seconds:
-            months = (ticks * form.months).astype("datetime64[M]")
-            ticks = months.astype("datetime64[s]").astype(np.int64)
-        return np.where(known, ticks * ((form.seconds or 1) / form.scale), np.nan)
+        return known, self.dates.scaled_seconds(ticks)
 
     def details(self) -> dict[str, Any]:
         return {"resolution": self.unit, **self.extent, "form": self.form}
