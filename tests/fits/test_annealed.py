@@ -11,7 +11,8 @@ import torch
 from plausibly.capabilities import Decoder
 from plausibly.contract.checks import shake_weights
 from plausibly.data.events import Events
-from plausibly.data.formats.builders import array_format
+from plausibly.data.formats.array_container import ArrayContainer
+from plausibly.data.formats.format import Format
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.likelihood import annealed as evaluation
@@ -424,7 +425,7 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
     events = Events(x, torch.zeros(30, dtype=torch.float64))
     few = pick_evenly(events, 4)
     assert torch.equal(few.codes, x[[0, 9, 19, 29]]) and pick_evenly(events, 50) is events
-    format = array_format(binary(6), "flat", "uint8")
+    format = Format(ArrayContainer(binary(6), "flat", "uint8"))
     anneal(
         model,
         format,

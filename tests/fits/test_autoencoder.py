@@ -187,9 +187,10 @@ def test_errors_are_what_they_say():
         def decode(self, z, given=None):
             return torch.tensor([[0.0, 0.0, 2.0, 0.0]]).repeat(len(z), 1)
 
-    from plausibly.data.formats.builders import array_format
+    from plausibly.data.formats.array_container import ArrayContainer
+    from plausibly.data.formats.format import Format
 
-    format = array_format(schema, "flat", "|u1")
+    format = Format(ArrayContainer(schema, "flat", "|u1"))
     found = reconstruction_errors(Constant.tiny(schema), format, format.events(data))
     assert found[WRONG_SHARE].value == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
     assert found[LEVELS_UNIT].value == pytest.approx((6 + 1 + 1) / 3)

@@ -13,7 +13,8 @@ from tiers import REAL_SETS
 
 from plausibly.contract.checks import shake_weights
 from plausibly.data import load
-from plausibly.data.formats.builders import array_format
+from plausibly.data.formats.array_container import ArrayContainer
+from plausibly.data.formats.format import Format
 from plausibly.data.toys import bits
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.kinds import Category
@@ -76,7 +77,7 @@ def test_known_values_to_reach(model, at_least):
 @pytest.fixture(scope="module")
 def mixed():
     toy = bits.toy_mixed(rows=(200_000, 5_000, 20_000))
-    format = array_format(toy.schema, toy.layout, toy.train.dtype.str)
+    format = Format(ArrayContainer(toy.schema, toy.layout, toy.train.dtype.str))
     return [format.events(part) for part in (toy.train, toy.valid, toy.test)], toy.schema, toy.truth
 
 

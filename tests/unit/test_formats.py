@@ -61,7 +61,7 @@ class ResidualBlock(ColumnBlock):
 
 def whole_format(container):
     places = slice(len(container.names))
-    return Format([WholeBlock(Level(256), places, container.names, False)], container)
+    return Format(container, [WholeBlock(Level(256), places, container.names, False)])
 
 
 def schema(*shape):
@@ -94,7 +94,7 @@ def test_a_residual_of_another_column_is_a_block():
     learned = learn_table_format(frame.assign(due=frame["due"] - paid), None, {}, (), 300)
     due, paid_column = learned.table.modelled
     blocks = [ColumnBlock(paid_column, 1), ResidualBlock(due, 0, "paid")]
-    format = Format([*blocks, *map(AsideBlock, learned.table.aside)], learned.container)
+    format = Format(learned.container, [*blocks, *map(AsideBlock, learned.table.aside)])
     events = format.events(frame)
     assert set(events.codes[:, 0].tolist()) == {0, 1, 2}
     pd.testing.assert_frame_equal(format.rows(events), frame)
@@ -107,7 +107,7 @@ def test_what_is_left_open_of_arrays_is_kept_and_all_else_is_not():
     assert exact.events(np.zeros((4, 3), np.uint8)).values == [None]
     wide = Schema((3,), (Level(128, 2),) * 3)
     block = WholeBlock(Level(128, 2), slice(3), ("0", "1", "2"), True)
-    format = Format([block], ArrayContainer(wide, "flat", "|u1"))
+    format = Format(ArrayContainer(wide, "flat", "|u1"), [block])
     rows = np.random.default_rng(0).integers(0, 256, (4, 3)).astype(np.uint8)
     events = format.events(rows)
     assert np.array_equal(events.codes, rows // 2) and np.array_equal(format.rows(events), rows)

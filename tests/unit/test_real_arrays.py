@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from plausibly.data.columns.numbers import decimal_step, learn_real
-from plausibly.data.formats.builders import format_from_json, real_format
+from plausibly.data.formats.array_container import RealContainer
+from plausibly.data.formats.builders import format_from_json
+from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 from plausibly.events import real_matrix
 from plausibly.events.kinds import Real
+from plausibly.events.schema import Schema
 
 COLUMNS = {
     "normal": lambda random, n: random.normal(size=n),
@@ -30,6 +33,10 @@ FORMS = [
     {"open": True, "missing": True},
     {"open": True, "unforeseen": 0.01},
 ]
+
+
+def real_format(kinds, dtype):
+    return Format(RealContainer(Schema((len(kinds),), kinds), dtype))
 
 
 def format_and_rows(dtype="f8", n=64, seed=0):

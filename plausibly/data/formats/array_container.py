@@ -13,9 +13,17 @@ from plausibly.data.events import Document
 from plausibly.data.files import images
 from plausibly.data.files.arrays import array_writers, as_array, write_rows
 from plausibly.data.files.outputs import ArrayOutput, Output
-from plausibly.data.formats.array_blocks import LABEL, count_values
+from plausibly.data.formats.array_blocks import (
+    LABEL,
+    LabelBlock,
+    RealBlock,
+    WholeBlock,
+    count_values,
+)
+from plausibly.data.formats.block import Block
 from plausibly.data.formats.container import Container
 from plausibly.errors import UserError, as_number, count_phrase
+from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import Schema
 from plausibly.system.files import writer_for
 
@@ -59,6 +67,20 @@ class ArrayContainer(Container):
     def form(self) -> str:
         """The shape of a row in words."""
         return f"shape {self.row_shape}"
+
+    def blocks(self, first: int = 0) -> list[Block]:
+        """A block of all variables of each kind; the first of them stands at that place of the event."""
+        places: dict[Kind, list[int]] = {}
+        for place, kind in enumerate(self.schema.kinds):
+            if not isinstance(kind, Category | Level) or kind.open or kind.missing:
+                raise ValueError("arrays hold numbers of the kinds Category and Level")
+            places.setdefault(kind, []).append(place)
+        found = list[Block]()
+        for kind, own in places.items():
+            whole = slice(first, first + len(own)) if len(places) == 1 else np.array(own) + first
+            names = tuple(self.names[place] for place in own)
+            found.append(WholeBlock(kind, whole, names, self.layout == "flat"))
+        return found
 
     def open(self, rows: Any, asked: bool) -> np.ndarray:
         array = as_array(rows)
@@ -134,6 +156,11 @@ class RealContainer(ArrayContainer):
         if np.dtype(dtype).kind != "f":
             raise ValueError(f"no array of real numbers is of type {dtype}")
         super().__init__(schema, "flat", dtype)
+        if not all(kind.continuous for kind in schema.kinds):
+            raise ValueError("arrays of real numbers are of the kind Real")
+
+    def blocks(self, first: int = 0) -> list[Block]:
+        return [RealBlock(self.schema.kinds, self.names, self.dtype)]
 
     @property
     def form(self) -> str:
@@ -163,6 +190,9 @@ class LabelledContainer(ArrayContainer):
         self.shape = (len(self.names),)
         self.dtype = widen_dtype(np.dtype(inner.dtype), labels).str
         self.picture = inner.picture and (slice(1, len(self.names)), inner.schema)
+
+    def blocks(self, first: int = 0) -> list[Block]:
+        return [LabelBlock(self.labels), *self.inner.blocks(1)]
 
     def open(self, rows: Any, asked: bool) -> np.ndarray:
         array, shape = as_array(rows), self.inner.row_shape

@@ -10,9 +10,9 @@ from plausibly.data.columns.column import Column, change_column
 from plausibly.data.columns.numbers import MAX_REAL, decimal_step, learn_real
 from plausibly.data.columns.types import BooleanColumn, RealColumn
 from plausibly.data.files.images import DEEP_GRAY_BITS
-from plausibly.data.formats.builders import array_format, matrix_format, real_format
+from plausibly.data.formats.array_container import ArrayContainer, RealContainer
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.frame_container import ColumnMatrix, to_frame
+from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer, to_frame
 from plausibly.data.formats.table_learning import check_options, learn_columns
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind, Level, Real
@@ -50,7 +50,8 @@ def _learn_entries(rows: np.ndarray, depth: int) -> Format:
         raise UserError(
             f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
         )
-    return array_format(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
+    schema = Schema(shape, (kind,) * int(np.prod(shape)))
+    return Format(ArrayContainer(schema, layout, rows.dtype.str, depth))
 
 
 def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
@@ -73,7 +74,8 @@ def _no_matrix(rows: np.ndarray) -> str:
 
 def learn_real_format(rows: np.ndarray) -> Format:
     """The format of a matrix of real numbers, from its training rows."""
-    return real_format(tuple(map(_learn_kind, rows.T)), rows.dtype.str)
+    kinds = tuple(map(_learn_kind, rows.T))
+    return Format(RealContainer(Schema((len(kinds),), kinds), rows.dtype.str))
 
 
 def _learn_kind(column: np.ndarray) -> Real:
@@ -97,7 +99,8 @@ def _learn_matrix(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
     frame = to_frame(rows)
     check_options(list(frame), len(frame), kinds, drop)
     columns = learn_columns(frame, list(frame), None, kinds, 0)
-    return matrix_format(ColumnMatrix(map(_fix_kind, columns), list(frame), rows.dtype.str))
+    table = FrameContainer(map(_fix_kind, columns), list(frame))
+    return Format(ColumnMatrix(table, rows.dtype.str))
 
 
 def _fix_kind(column: Column) -> Column:

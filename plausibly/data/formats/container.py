@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from plausibly.data.events import Document
 from plausibly.data.files.outputs import Output
+from plausibly.data.formats.block import Block
 from plausibly.errors import UserError
 from plausibly.events.schema import Schema
 
@@ -25,6 +26,10 @@ class Container(ABC):
     takes_label: ClassVar[bool] = False
     shape: tuple[int, ...]
     picture: tuple[slice, Schema] | None = None
+
+    @abstractmethod
+    def blocks(self) -> Sequence[Block]:
+        """The blocks of its variables. UserError where there are none, ValueError where one's kind is of other rows."""
 
     @abstractmethod
     def open(self, rows: Any, asked: bool) -> Any:

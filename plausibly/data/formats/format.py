@@ -19,7 +19,7 @@ from plausibly.data.events import Document, Events, event_dtype
 from plausibly.data.files.outputs import Output
 from plausibly.data.formats.block import Block
 from plausibly.data.formats.container import Container
-from plausibly.data.formats.frame_container import FrameContainer
+from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 class Format:
     """The only code that knows the outside world: a container of rows, and blocks of the variables in it.
 
-    Learned from training rows, kept as JSON. `schema` and `names` are of the variables, and `variables` tell their values.
+    Learned from training rows, kept as JSON. Its blocks are the container's, unless others are given.
+    `schema` and `names` are of the variables, and `variables` tell their values.
     `table` is the container where rows are frames with named columns, else None.
     """
 
-    def __init__(
-        self, blocks: Sequence[Block], container: Container, table: FrameContainer | None = None
-    ) -> None:
-        self.blocks, self.container, self.table = tuple(blocks), container, table
+    def __init__(self, container: Container, blocks: Sequence[Block] | None = None) -> None:
+        self.container, self.blocks = container, tuple(blocks or container.blocks())
+        matrix = isinstance(container, ColumnMatrix)
+        self.table = container if isinstance(container, FrameContainer) and not matrix else None
         size = sum(len(block.kinds) for block in self.blocks)
         kinds, names, variables = (np.empty(size, dtype=object) for _ in range(3))
         for block in self.blocks:

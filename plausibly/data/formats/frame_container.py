@@ -21,7 +21,8 @@ from plausibly.data.files.arrow_tables import index_to_columns
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.outputs import ArrayOutput, ColumnarOutput, Output, TextOutput
 from plausibly.data.files.tables import TEXT_SUFFIXES
-from plausibly.data.formats.column_blocks import OpenFrame, category_of
+from plausibly.data.formats.block import Block
+from plausibly.data.formats.column_blocks import AsideBlock, ColumnBlock, OpenFrame, category_of
 from plausibly.data.formats.container import Container
 from plausibly.data.labels import label_to_json, names_of
 from plausibly.errors import UserError, as_number, count_phrase
@@ -46,6 +47,15 @@ class FrameContainer(Container):
         self.modelled = tuple(c for c in self.columns if isinstance(c, ModelledColumn))
         self.aside = tuple(c for c in self.columns if isinstance(c, AsideColumn))
         self.shape = (len(self.modelled),)
+        if len(self.labels) != len(self.columns):
+            raise ValueError("labels that do not fit the columns")
+
+    def blocks(self) -> list[Block]:
+        if not self.modelled:
+            found = ", ".join(f"{c.name!r} is {c.role}" for c in self.aside[:5])
+            raise UserError(f"nothing to model: {found or 'there are no columns'}")
+        modelled = [ColumnBlock(column, place) for place, column in enumerate(self.modelled)]
+        return [*modelled, *map(AsideBlock, self.aside)]
 
     def open(self, rows: Any, asked: bool) -> OpenFrame:
         import pandas as pd
@@ -129,10 +139,10 @@ class ColumnMatrix(FrameContainer):
 
     word = "numeric-array"
 
-    def __init__(self, columns: Iterable[Column], labels: Iterable[Any], dtype: str) -> None:
+    def __init__(self, table: FrameContainer, dtype: str) -> None:
         if np.dtype(dtype).kind not in "biuf":
             raise ValueError(f"no array of numbers is of type {dtype}")
-        super().__init__(columns, labels)
+        super().__init__(table.columns, table.labels)
         self.dtype = dtype
 
     def open(self, rows: Any, asked: bool) -> OpenFrame:

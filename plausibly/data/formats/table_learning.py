@@ -18,7 +18,6 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
 from plausibly.data.columns.text_guesses import KEY_REASON
 from plausibly.data.files.dialects import Dialect
-from plausibly.data.formats.builders import table_format
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import FrameContainer, list_names
 from plausibly.data.labels import label_text, names_of
@@ -33,7 +32,7 @@ def learn_table_format(
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if label_text(label) not in dropped]
     columns = learn_columns(frame, labels, dialect, kinds, rows)
-    return table_format(FrameContainer(columns, labels, dialect, dropped))
+    return Format(FrameContainer(columns, labels, dialect, dropped))
 
 
 def learn_columns(
@@ -64,7 +63,7 @@ def reserve_unseen(format: Format, train: Tensor) -> Format:
         _reserve_share(column, codes[column.name]) if isinstance(column, ModelledColumn) else column
         for column in table.columns
     ]
-    return table_format(FrameContainer(columns, table.labels, table.dialect, table.dropped))
+    return Format(FrameContainer(columns, table.labels, table.dialect, table.dropped))
 
 
 def _reserve_share(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:

@@ -14,9 +14,8 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress
 from plausibly.data.files.images import DEEP_GRAY_BITS
 from plausibly.data.formats.array_blocks import MAX_LABELS
-from plausibly.data.formats.array_container import prepend_labels
+from plausibly.data.formats.array_container import ArrayContainer, LabelledContainer, prepend_labels
 from plausibly.data.formats.array_learning import learn_array_format
-from plausibly.data.formats.builders import labelled_format
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError, count_phrase
 
@@ -107,7 +106,8 @@ class ArrayRows(Rows):
 
     def _learn_labels(self, format: Format, train: np.ndarray) -> Format:
         """The format with labels, which from now on stand before the rows."""
-        if not format.container.takes_label:
+        container = format.container
+        if not isinstance(container, ArrayContainer) or not container.takes_label:
             raise UserError(
                 "labels can stand beside bits, small whole numbers and images; give other rows as a table"
             )
@@ -117,7 +117,7 @@ class ArrayRows(Rows):
         if not 1 < len(known) <= MAX_LABELS:
             found = count_phrase(len(known), "label")
             raise UserError(f"training rows have {found}; 2 to {MAX_LABELS} can stand beside rows")
-        return labelled_format(known, format.container)
+        return Format(LabelledContainer(known, container))
 
     def _labelled(self, part: str, rows: np.ndarray) -> np.ndarray:
         """A part's rows with their labels before them. UserError for a part without labels."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from plausibly.data.dataset import TrueDistribution
-from plausibly.data.formats.builders import array_format
+from plausibly.data.formats.array_container import ArrayContainer
 from plausibly.data.formats.format import Format
 from plausibly.data.toys.planes import Checkerboard, NormalsOnCircle, RealToy, Ring, draw_plane
 from plausibly.errors import UserError
@@ -37,7 +37,7 @@ class Toy(NamedTuple):
     labels: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # of the rows of each split
 
     def format(self) -> Format:
-        return array_format(self.schema, self.layout, self.train.dtype.str)
+        return Format(ArrayContainer(self.schema, self.layout, self.train.dtype.str))
 
     def truth_for(self, format: Format) -> TrueDistribution | None:
         return self.truth
