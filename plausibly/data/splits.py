@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from plausibly.data.columns import guesses
 from plausibly.data.columns.cells import is_hole
 from plausibly.data.columns.column_sample import count_texts
-from plausibly.data.columns.date_guesses import AMBIGUOUS_REASON, guess_ambiguous, guess_date
 from plausibly.data.columns.guessing import guess_column
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.number_guesses import guess_number
 from plausibly.data.columns.storage import Storage, storage_of
-from plausibly.data.columns.text_guesses import guess_code
 from plausibly.errors import UserError
 
 HELD_OUT_EVERY = 10  # one row in so many is for validation, and one for the test
@@ -150,11 +148,13 @@ def _time_column(series: Any, name: str, word: str) -> Any:
     sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
     if word.partition(":")[0] == "date":
         return guess_column(sight, word)
-    if guess_ambiguous(sight):
+    if guesses.guess_ambiguous(sight):
         raise UserError(
-            f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
+            f"column {name!r}: {guesses.AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
         )
-    return guess_date(sight) or (None if guess_code(sight) else guess_number(sight))
+    return guesses.guess_date(sight) or (
+        None if guesses.guess_code(sight) else guesses.guess_number(sight)
+    )
 
 
 def _rank_cells(column: Any, series: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 
 import plausibly
 from plausibly import report
-from plausibly.data.columns import numbers, text_guesses
+from plausibly.data.columns import guesses, numbers
 from plausibly.data.files import spreadsheets
 from plausibly.data.files.spreadsheets import escape_formulas
 from plausibly.printing import print_data, print_progress, visible
@@ -200,7 +200,7 @@ def test_what_is_guarded():
 
 @pytest.mark.parametrize(
     "pattern",
-    [numbers.NUMBER, text_guesses.DRESSED_NUMBER, spreadsheets.NUMBER],
+    [numbers.NUMBER, guesses.DRESSED_NUMBER, spreadsheets.NUMBER],
     ids=lambda p: p.pattern[:9],
 )
 def test_long_cells_take_no_squared_time(pattern):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from plausibly.data.columns import date_guesses, number_guesses, numbers, text_guesses, types
+from plausibly.data.columns import guesses, numbers, types
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cells import is_hole
@@ -32,9 +32,9 @@ def guess_column(sight: ColumnSample, override: str | None = None) -> Column:
         if column := attempt(sight):
             return column
     if sight.storage.kind == "category":
-        return text_guesses.make_category(sight, "by its type")
-    why = text_guesses.explain_texts(sight) or _words(sight)
-    return text_guesses.make_category(sight, why)
+        return guesses.make_category(sight, "by its type")
+    why = guesses.explain_texts(sight) or _words(sight)
+    return guesses.make_category(sight, why)
 
 
 def _words(sight: ColumnSample) -> str:
@@ -50,10 +50,10 @@ def _attempts(storage: Storage) -> list[Callable[[ColumnSample], Column | None]]
     if storage.kind == "category":
         return [guess_constant, guess_boolean]
     if storage.is_timed:
-        return [guess_constant, date_guesses.guess_date]
-    keys = [guess_constant, guess_single_value, guess_boolean, text_guesses.guess_identifier]
-    dates = [date_guesses.guess_date, date_guesses.guess_ambiguous]
-    rest = [text_guesses.guess_code, number_guesses.guess_number, text_guesses.guess_label]
+        return [guess_constant, guesses.guess_date]
+    keys = [guess_constant, guess_single_value, guess_boolean, guesses.guess_identifier]
+    dates = [guesses.guess_date, guesses.guess_ambiguous]
+    rest = [guesses.guess_code, guesses.guess_number, guesses.guess_label]
     return [*keys, *dates, *rest]
 
 
@@ -61,7 +61,7 @@ def _apply_override(sight: ColumnSample, word: str) -> Column:
     word, _, form = word.partition(":")
     if word in ("integer", "number", "real"):
         sight = _count_durations(sight, word)
-    if column := date_guesses.guess_date_as(sight, form) if form else OVERRIDES[word](sight):
+    if column := guesses.guess_date_as(sight, form) if form else OVERRIDES[word](sight):
         return column
     shown = ", ".join(map(repr, sight.texts[:3]))
     count = count_phrase(len(sight.texts), "distinct value")
@@ -72,7 +72,7 @@ def _count_durations(sight: ColumnSample, word: str) -> ColumnSample:
     """The cells that shall be numbers, durations among them as ticks. UserError where texts have signs of other things."""
     if sight.storage.kind == "duration":
         sight = replace(sight, texts=in_ticks(sight.texts, sight.storage.dtype))
-    if reason := text_guesses.explain_signs(sight):
+    if reason := guesses.explain_signs(sight):
         raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
     return sight
 
@@ -87,7 +87,7 @@ def guess_constant(sight: ColumnSample) -> Column | None:
 
 def guess_single_value(sight: ColumnSample) -> Column | None:
     single = len(sight.texts) == 1
-    return text_guesses.make_category(sight, "one value and holes") if single else None
+    return guesses.make_category(sight, "one value and holes") if single else None
 
 
 def guess_boolean(sight: ColumnSample) -> Column | None:
@@ -106,13 +106,13 @@ def _guess_any_boolean(sight: ColumnSample) -> Column | None:
 
 OVERRIDES: dict[str, Callable[[ColumnSample], Column | None]] = {
     "boolean": _guess_any_boolean,
-    "category": lambda sight: text_guesses.make_category(sight, SAID),
-    "integer": lambda sight: number_guesses.grid_column(sight.known, 0),
-    "number": number_guesses.guess_number,
-    "real": lambda sight: number_guesses.real_column(sight.known.pointed, SAID),
-    "date": date_guesses.guess_any_date,
-    "id": lambda sight: text_guesses.set_aside(sight, "id", SAID),
-    "text": lambda sight: text_guesses.set_aside(sight, "text", SAID),
+    "category": lambda sight: guesses.make_category(sight, SAID),
+    "integer": lambda sight: guesses.grid_column(sight.known, 0),
+    "number": guesses.guess_number,
+    "real": lambda sight: guesses.real_column(sight.known.pointed, SAID),
+    "date": guesses.guess_any_date,
+    "id": lambda sight: guesses.set_aside(sight, "id", SAID),
+    "text": lambda sight: guesses.set_aside(sight, "text", SAID),
     "constant": guess_constant,
 }
 KIND_WORDS = (*OVERRIDES, "drop")

@@ -13,10 +13,10 @@ from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.column import Column, change_column
 from plausibly.data.columns.column_sample import count_texts
+from plausibly.data.columns.guesses import KEY_REASON
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
-from plausibly.data.columns.text_guesses import KEY_REASON
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import FrameContainer, list_names
