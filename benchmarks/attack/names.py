@@ -55,6 +55,7 @@ NAMES = (
     "con",
     "\\",
     "'",
+    "latin\udce9",  # a byte that is no UTF-8, as Python has it
 )
 
 
@@ -100,7 +101,7 @@ def in_columns(random: Random, number: int) -> Verdict:
     """Two columns and a level of such names: described, learned, drawn, packed and unpacked."""
     first, second, level = NAMES[number % len(NAMES)], random.choice(NAMES), random.choice(NAMES)
     with copied() as folder:
-        with open(folder / "hostile.csv", "w", newline="", encoding="utf-8") as file:
+        with open(folder / "hostile.csv", "w", newline="", errors="surrogateescape") as file:
             rows = [[random.choice([level, "b", "c"]), random.randrange(5)] for _ in range(60)]
             csv.writer(file).writerows([[first, second], *rows])
         verdicts = []
@@ -110,7 +111,7 @@ def in_columns(random: Random, number: int) -> Verdict:
             ["sample", "h", "-n", "3"],
             ["score", "h", "hostile.csv", "--out", "s.csv"],
             ["query", "h", second, "--given", f"{first}={level}"],
-            ["runs", "."],
+            ["models", "--data", "hostile.csv"],
             ["compress", "h", "hostile.csv", "h.pls"],
             ["decompress", "h.pls", "again.csv"],
             ["classify", "h", "hostile.csv", "--target", first],
@@ -141,7 +142,7 @@ def in_paths(random: Random, number: int) -> Verdict:
             ["fit", f"{name}-none.csv"],
             ["sample", run, "-n", "3", "--out", out],
             ["evaluate", run],
-            ["runs", "."],
+            ["models", "--data", source],
             ["compress", run, source, f"{run}.pls"],
             ["decompress", f"{run}.pls", out],
             ["report", run],
