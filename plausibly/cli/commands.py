@@ -18,8 +18,17 @@ from plausibly.cli.options import CommonOptions
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 from plausibly.printing import clean_errors, escape_unprintable
 from plausibly.system import processes
+from plausibly.system.memory import describe_limit, spare_addresses
 
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "can't start new thread")
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "can't start new thread",
+    "failed to launch worker thread",
+    "failed to map segment",
+    "bad_alloc",
+)  # in the words of torch, Arrow, the loader of libraries and the system
 ROOMS = (ask, draw, judge, learn, look, represent, store)  # commands register as they are imported
 
 
@@ -62,26 +71,40 @@ def explain_error(error: Exception) -> list[str] | None:
         return ["`-` names no file: write what comes on standard input to one, and name that"]
     if isinstance(error, CycloptsError):
         return [f"{text} (plausibly --help)"]
+    if is_out_of_memory(error):
+        return [explain_memory()]
+    if isinstance(error, UnicodeEncodeError) and "\udc80" <= error.object[error.start] <= "\udcff":
+        return [f"{error.object!r}: a name in UTF-8 is needed here"]
     if isinstance(error, OSError):
         return [f"{error.filename or 'a file'}: {error.strerror or error}"]
     if isinstance(error, ValueError) and "embedded null" in text:
         return ["the name of a file holds a NUL character, which none can have"]
-    if is_out_of_memory(error):
-        return ["the memory is not enough for this: fewer rows or a smaller model take less"]
     return None
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Python, numpy and Arrow raise a MemoryError; torch says it in words."""
-    if isinstance(error, RuntimeError):
-        return any(words in str(error) for words in OUT_OF_MEMORY)
-    return isinstance(error, MemoryError)
+def explain_memory() -> str:
+    """The line about memory that was not enough."""
+    limit = describe_limit()
+    said = f" ({limit})" if limit else ""
+    return f"the memory is not enough for this{said}: fewer rows or a smaller model take less"
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """True where an error, or the one that it came from, says that there was no memory, or no thread, to be had."""
+    if isinstance(error, RuntimeError | ImportError | OSError):
+        text = str(error).lower()
+        if any(words in text for words in OUT_OF_MEMORY):
+            return True
+    return isinstance(error, MemoryError) or (
+        error is not None and is_out_of_memory(error.__cause__)
+    )
 
 
 def run_command(command: Callable[..., Any], bound: Any) -> Any:
     common = bound.arguments.get("common") or CommonOptions()
     if command is not learn.fit:
         processes.refuse_parallel(command.__name__)
+    spare_addresses()
     with start(common):
         return command(*bound.args, **bound.kwargs)
 

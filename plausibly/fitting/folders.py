@@ -11,7 +11,7 @@ from pathlib import Path
 from plausibly.errors import UserError
 from plausibly.runs.record import read_record
 from plausibly.system import processes
-from plausibly.system.files import is_draft
+from plausibly.system.files import is_draft, refuse_name
 from plausibly.system.locks import holding_lock
 
 COMPARISON = "compare.json"  # what a comparison was asked for, beside its runs
@@ -27,6 +27,7 @@ def new_folder(out: Path | str | None, name: str) -> Path:
             path for number in count(1) if make_folder(path := Path("runs") / f"{name}-{number}")
         )
     path = Path(out)
+    refuse_name(path)
     if path.exists() and (path.is_file() or any(not is_draft(file) for file in path.iterdir())):
         raise UserError(f"{path} already exists; give another --out{way_on(path)}")
     return path

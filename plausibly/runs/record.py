@@ -23,7 +23,7 @@ from plausibly.evaluation.answers.reconstruction import ReconstructionError
 from plausibly.evaluation.numbers import Number
 from plausibly.runs import forms
 from plausibly.runs.user_models import ModelCode
-from plausibly.system.files import refuse_streams, replacing
+from plausibly.system.files import refuse_name, refuse_streams, replacing
 from plausibly.system.seals import SEAL, check_document, parse_document, write_sealed
 
 # what a run calls the mixture of several models, and one not yet chosen of several
@@ -249,6 +249,7 @@ def read_record(path: Path) -> Record:
 def read_document(path: Path) -> dict[str, Any]:
     """run.json of a run as it stands there, in whatever form."""
     file = path / "run.json"
+    refuse_name(path)
     if not file.is_file():
         raise UserError(
             f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it"

@@ -109,6 +109,14 @@ def refuse_streams(path: Path) -> None:
         raise UserError(f"{path} is a device or a socket, and a file is needed")
 
 
+def refuse_name(path: Path) -> None:
+    """UserError for a path that is no UTF-8, which not all that write tensors and columns can open."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: a name in UTF-8 is needed here") from error
+
+
 def is_stream(path: Path) -> bool:
     """True where the path takes bytes as they come: a device, a pipe, a socket."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from contextlib import suppress
@@ -18,6 +19,9 @@ except ImportError:  # not on Windows
 MAX_UNDOUBTED_BYTES = 512 << 20  # bytes that any file may unpack to
 # times its size that a larger file may unpack to: sparse rows come to 750, and deflate's bombs to 1,030
 MAX_SWELLING = 800
+MIN_ADDRESS_BYTES = (
+    1_500_000_000  # that may be mapped; with fewer, libraries end the process as they are loaded
+)
 CONTROL_GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -58,6 +62,22 @@ def _address_limit() -> float:
     """The bytes that may be mapped, as `ulimit -v` says; infinite where it sets no limit."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0] if resource else -1
     return limit if limit >= 0 else math.inf
+
+
+def spare_addresses() -> None:
+    """Under `ulimit -v`, has Arrow reserve no addresses. UserError where these do not suffice to load what is needed."""
+    limit = _address_limit()
+    if limit < MIN_ADDRESS_BYTES:
+        needed = format_bytes(MIN_ADDRESS_BYTES)
+        raise UserError(f"{describe_limit()}, and plausibly needs {needed} to begin with")
+    if math.isfinite(limit):
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # the usual one reserves 1 GiB
+
+
+def describe_limit() -> str:
+    """Says how much memory `ulimit -v` lets this process map; nothing where it does not say."""
+    limit = _address_limit()
+    return f"`ulimit -v` allows {format_bytes(int(limit))}" if math.isfinite(limit) else ""
 
 
 def peak_memory() -> int:

@@ -1,8 +1,10 @@
 """The command line as scripts and people meet it."""
 
+import errno
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -353,11 +355,21 @@ def test_the_package_imports_without_torch():
     assert done.stdout.strip() == b"False"
 
 
+def caused(error, by):
+    error.__cause__ = by
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        RuntimeError("can't start new thread"),
+        ImportError("libarrow.so.2600: failed to map segment from shared object"),
+        OSError("Unknown error: Failed to launch worker thread: Resource temporarily unavailable"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        caused(SystemError("returned NULL"), MemoryError()),
     ],
 )
 def test_too_little_memory_is_one_line(error, capsys):
@@ -368,9 +380,14 @@ def test_too_little_memory_is_one_line(error, capsys):
     assert capsys.readouterr().err.startswith("plausibly: the memory is not enough")
 
 
-def test_another_error_of_the_runtime_stays_a_bug(capsys):
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ImportError("no module"),
+     UnicodeEncodeError("utf-8", "a\ud800", 1, 2, "surrogates not allowed")],
+)  # fmt: skip
+def test_another_error_stays_a_bug(error, capsys):
     def work():
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+        raise error
 
     assert exit_status(work) == 1
     assert "Traceback" in capsys.readouterr().err

@@ -16,6 +16,8 @@ from plausibly.data import load
 from plausibly.data.files.conversions import describe_conversion
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
+from plausibly.fitting.folders import new_folder
+from plausibly.runs.record import read_record
 
 FRAME = pd.DataFrame({"a": range(60), "b": np.arange(60) % 7})
 
@@ -121,6 +123,21 @@ def test_a_folder_of_tables_says_how_they_become_one(tmp_path: Path, suffix: str
     with contextlib.chdir(tmp_path):
         exec(told[0], {"pandas": pd, "pathlib": pathlib})
     assert load(tmp_path / f"tables.{suffix}").format.names == ("a", "b")
+
+
+def test_a_name_that_is_no_utf8_is_read_or_refused(folder: Path) -> None:
+    for name in ("t.csv", "t.parquet", "t.arrow", "a.npy"):
+        (folder / name).rename(folder / f"\udcff{name}")
+    assert load(folder / "\udcfft.csv").format.names == ("a", "b")
+    assert load(folder / "\udcffa.npy").rows["train"] > 40
+    for call in (
+        lambda: load(folder / "\udcfft.parquet"),
+        lambda: load(folder / "\udcfft.arrow"),
+        lambda: new_folder(folder / "\udcff", "run"),
+        lambda: read_record(folder / "\udcff"),
+    ):
+        with pytest.raises(UserError, match=r"udcff.*: a name in UTF-8 is needed here"):
+            call()
 
 
 def test_only_the_door_asks_for_built_ins() -> None:

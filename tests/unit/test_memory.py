@@ -1,6 +1,7 @@
 """Files that swell are refused before they take the memory, by both sizes."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ def test_the_limit_of_the_process_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     assert memory.available_memory() > MEBIBYTE
     monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (1, -1))
     assert memory.available_memory() == 0
+
+
+def test_a_limit_that_libraries_exceed_is_refused_and_another_spares_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (-1, -1))
+    memory.spare_addresses()
+    assert "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and memory.describe_limit() == ""
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (600 * MEBIBYTE, -1))
+    with pytest.raises(UserError, match=r"^`ulimit -v` allows 629 MB, and plausibly needs 1\.5 GB"):
+        memory.spare_addresses()
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (2000 * MEBIBYTE, -1))
+    memory.spare_addresses()
+    assert os.environ["ARROW_DEFAULT_MEMORY_POOL"] == "system"
 
 
 def test_gzipped_bytes_are_unpacked_in_pieces(tmp_path: Path) -> None:

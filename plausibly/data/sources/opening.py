@@ -19,7 +19,7 @@ from plausibly.data.sources.source import FileSource, Source
 from plausibly.data.sources.text import TextFile
 from plausibly.data.toys.bits import BUILT_IN
 from plausibly.errors import UserError, did_you_mean
-from plausibly.system.files import refuse_streams, suffix_of
+from plausibly.system.files import refuse_name, refuse_streams, suffix_of
 
 FILES: dict[str, type[FileSource]] = {
     **dict.fromkeys(TEXT_SUFFIXES, TextFile),
@@ -78,4 +78,6 @@ def file_kind(path: Path, text: str) -> type[FileSource]:
         )
     if kind is TextFile and (form := find_form(path)):
         raise UserError(f"{path} is no text: its first bytes are those of .{form}; name it so")
+    if kind in (ParquetFile, ArrowFile):
+        refuse_name(path)
     return kind
