@@ -31,11 +31,22 @@ def refuse_swelling(name: object, packed_bytes: int, unpacked_bytes: int, advice
     name: of the file, or of what is packed in it. unpacked_bytes: what the file claims, or has come to so far. advice:
     what would have worked, the end of the line.
     """
-    sizes = f"{name}: {format_bytes(packed_bytes)} unpack to {format_bytes(unpacked_bytes)} or more"
-    if unpacked_bytes > max(MAX_UNDOUBTED_BYTES, MAX_SWELLING * packed_bytes):
-        raise UserError(f"{sizes}, as no data do; {advice}")
+    refuse_bomb(name, packed_bytes, unpacked_bytes, advice)
     if unpacked_bytes > (free := available_memory()):
+        sizes = _describe_swelling(name, packed_bytes, unpacked_bytes)
         raise UserError(f"{sizes}, and {format_bytes(int(free))} of memory are free; {advice}")
+
+
+def refuse_bomb(name: object, packed_bytes: int, unpacked_bytes: int, advice: str) -> None:
+    """UserError where a file, which is read a piece at a time, unpacks to more than any data do; as above."""
+    if unpacked_bytes > max(MAX_UNDOUBTED_BYTES, MAX_SWELLING * packed_bytes):
+        sizes = _describe_swelling(name, packed_bytes, unpacked_bytes)
+        raise UserError(f"{sizes}, as no data do; {advice}")
+
+
+def _describe_swelling(name: object, packed_bytes: int, unpacked_bytes: int) -> str:
+    packed, unpacked = format_bytes(packed_bytes), format_bytes(unpacked_bytes)
+    return f"{name}: {packed} unpack to {unpacked} or more"
 
 
 def available_memory() -> float:

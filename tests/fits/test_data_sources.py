@@ -20,7 +20,6 @@ ROWS = 3000
 def piecemeal(monkeypatch):
     """Every file is large."""
     monkeypatch.setattr(table_files, "LARGE_CELLS", 0)
-    monkeypatch.setattr(table_files, "SMALL_BYTES", 0)
     monkeypatch.setattr(table_files, "ROWS_PER_PIECE", 700)
 
 
@@ -36,7 +35,7 @@ def folder(tmp_path_factory):
 def both(monkeypatch, source, **options):
     """The data of a file as a whole, and a piece at a time."""
     whole = load(source, **options)
-    for name, value in (("LARGE_CELLS", 0), ("SMALL_BYTES", 0), ("ROWS_PER_PIECE", 700)):
+    for name, value in (("LARGE_CELLS", 0), ("ROWS_PER_PIECE", 700)):
         monkeypatch.setattr(table_files, name, value)
     return whole, load(source, **options)
 

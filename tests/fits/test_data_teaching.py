@@ -94,12 +94,7 @@ def test_only_training_rows_teach_the_format_where_files_bring_the_others(form, 
 
 
 def test_only_training_rows_teach_the_format_of_a_file_read_in_pieces(tmp_path, monkeypatch):
-    for name, value in (
-        ("LARGE_CELLS", 100),
-        ("SMALL_BYTES", 100),
-        ("ROWS_PER_PIECE", 50),
-        ("FORMAT_ROWS", 60),
-    ):
+    for name, value in (("LARGE_CELLS", 100), ("ROWS_PER_PIECE", 50), ("FORMAT_ROWS", 60)):
         monkeypatch.setattr(table_files, name, value)
     before, split = plausibly.load(csv(frame(), tmp_path)), split_of("")
     for part in HELD:

@@ -482,7 +482,7 @@ def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatc
 )
 def test_a_file_read_in_pieces_is_the_same(containers, name, monkeypatch):
     source, whole = containers[name]
-    for limit, value in (("LARGE_CELLS", 0), ("SMALL_BYTES", 0), ("ROWS_PER_PIECE", 70)):
+    for limit, value in (("LARGE_CELLS", 0), ("ROWS_PER_PIECE", 70)):
         monkeypatch.setattr(table_files, limit, value)
     pieces = load(source)
     assert pieces.format.to_json() == whole.format.to_json()

@@ -67,7 +67,10 @@ def texts_of(
     if series.dtype == np.dtype(object):
         object_type(series, name)  # refuses what has none
     index, distinct = pd.factorize(series)
-    return index, _distinct_texts(series.dtype, distinct, stamped or in_utc)
+    try:
+        return index, _distinct_texts(series.dtype, distinct, stamped or in_utc)
+    except OverflowError as error:
+        raise UserError(f"column {name!r} holds days of no calendar; {LEAVE_OUT_HINT}") from error
 
 
 def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str]]) -> list[str]:

@@ -151,8 +151,10 @@ def explain_signs(sight: ColumnSample) -> str:
     if sight.counts[dressed].sum() <= (1 - MIN_SHARE) * sight.rows or sight.pointed is not sight:
         return ""
     shown = "".join(text for text, has in zip(sight.texts, dressed, strict=True) if has)
-    sign = next(mark for mark in f",{MONEY}%(\u2212{SPACES[::-1]}" if mark in shown)
-    return f"looks like numbers with {sign!r}; write them plainly to model them as numbers"
+    signs = [mark for mark in f",{MONEY}%(\u2212{SPACES[::-1]}" if mark in shown]
+    if not signs:  # but too many digits
+        return ""
+    return f"looks like numbers with {signs[0]!r}; write them plainly to model them as numbers"
 
 
 def _explain_large(sight: ColumnSample) -> str:

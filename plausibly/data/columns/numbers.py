@@ -28,11 +28,15 @@ MANY_ROWS = 300
 USUAL_DECIMALS = 6  # that are looked for in any column
 MAX_DECIMALS = 15  # that are looked for where its numbers are exact enough
 
+MAX_CHARACTERS = 3_000  # of a number; Python makes none of more than 4,300 digits
+
 ExactNumber = tuple[int, int]  # digits and decimals: digits / 10^decimals
 
 
 def parse_number(text: str) -> ExactNumber | None:
     """The number a text writes, without needless decimals; None where it writes none."""
+    if len(text) > MAX_CHARACTERS:
+        return None
     if text.isdecimal() and text.isascii():
         return int(text), 0
     found = NUMBER.fullmatch(text)

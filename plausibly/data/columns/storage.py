@@ -185,7 +185,7 @@ def storage_kind(series: Any, name: str) -> str:
 def _word(kind: str, dtype: str, name: str) -> str:
     if kind in DTYPE_WORDS and not dtype.startswith("Sparse"):
         return DTYPE_WORDS[kind]
-    if timed := match("decimal|time", dtype):
+    if timed := match("decimal(?!32|64)|time", dtype):
         return timed[0]
     if TEXT_DTYPES.fullmatch(dtype):
         return "text"

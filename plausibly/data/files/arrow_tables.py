@@ -17,6 +17,40 @@ HOLELESS_TYPE = re.compile(r"u?int\d+|bool")
 INDEX_NOTE = "the index, whole numbers without a name, is left out"
 
 
+def validate(cells: Any) -> Any:
+    """The same table or batch. ArrowInvalid where its bytes are damaged, which Arrow itself would follow anywhere."""
+    cells.validate(full=True)
+    return cells
+
+
+def refuse_types(schema: Any, name: object) -> None:
+    """UserError where such a file has a column of a type that Arrow cannot pick rows of, or show to pandas."""
+    import pyarrow as pa
+
+    for kind in dict.fromkeys(schema.types):
+        try:
+            pa.array([], kind).take(pa.array([], pa.int64())).to_pandas()
+        except (pa.ArrowException, NotImplementedError, ValueError) as error:
+            column = schema.names[schema.types.index(kind)]
+            raise UserError(
+                f"{name}: column {column!r} holds {kind} cells, which cannot be read; write it again without them, "
+                "or as text or numbers"
+            ) from error
+
+
+def refuse_metadata(schema: Any, name: object) -> None:
+    """UserError where what pandas wrote beside the columns of such a file cannot be read."""
+    if METADATA not in (schema.metadata or {}):
+        return
+    try:
+        frame_of(with_index(schema.empty_table()))
+    except Exception as error:  # Arrow's reader of it, and pandas', raise errors of any type
+        raise UserError(
+            f"{name}: what pandas wrote beside its columns is damaged ({type(error).__name__}); write it again without: "
+            "table.replace_schema_metadata()"
+        ) from error
+
+
 def frame_of(table: Any) -> Any:
     """The table, without an index. Whole numbers and truths take types that hold holes too, unless pandas wrote others."""
     import pandas as pd

@@ -6,17 +6,19 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from plausibly.data.files.dialects import Dialect
 from plausibly.errors import UserError
-from plausibly.system.memory import refuse_swelling
+from plausibly.system.memory import refuse_bomb, refuse_swelling
 
 GZIP_MARK = b"\x1f\x8b"
+GUNZIP_ADVICE = "gunzip it, if that is right"
 PIECE_BYTES = 16 << 20  # bytes that are unpacked at once
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
 UTF16_NOTE = "not byte for byte: the file is in UTF-16, and what is written is in UTF-8"
@@ -25,12 +27,19 @@ TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
 
 def read_contents(path: Path) -> bytes:
     """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read, or swells beyond memory."""
-    try:
+    with explaining_gzip(path):
         size = path.stat().st_size
         refuse_swelling(path, size, size, "free some, or give a smaller file")
         packed = path.read_bytes()
         gzipped = packed[:2] == GZIP_MARK or path.suffix.lower() == ".gz"
         return unpack_gzip(packed, path) if gzipped else packed
+
+
+@contextmanager
+def explaining_gzip(path: Path) -> Iterator[None]:
+    """Turns what is wrong with a file that may be gzipped into one line."""
+    try:
+        yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is not a whole gzip file ({error}); fetch it again") from error
     except OSError as error:
@@ -43,8 +52,36 @@ def unpack_gzip(packed: bytes, path: Path) -> bytes:
     with gzip.open(io.BytesIO(packed)) as file:
         while piece := file.read(PIECE_BYTES):
             whole.write(piece)
-            refuse_swelling(path, len(packed), whole.tell(), "gunzip it, if that is right")
+            refuse_swelling(path, len(packed), whole.tell(), GUNZIP_ADVICE)
     return whole.getvalue()
+
+
+@contextmanager
+def open_contents(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked as they are read where it is gzipped. UserError where it is broken, or swells."""
+    with explaining_gzip(path), open(path, "rb") as packed:
+        gzipped = packed.read(2) == GZIP_MARK or path.suffix.lower() == ".gz"
+        packed.seek(0)
+        if not gzipped:
+            yield packed
+            return
+        with gzip.open(packed) as plain:
+            yield io.BufferedReader(Unpacking(plain, path))
+
+
+class Unpacking(io.RawIOBase):
+    """Bytes that are counted as they are unpacked. UserError as soon as they are more than any data become."""
+
+    def __init__(self, plain: gzip.GzipFile, path: Path) -> None:
+        self.plain, self.path, self.packed_bytes = plain, path, path.stat().st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = self.plain.readinto(buffer)
+        refuse_bomb(self.path, self.packed_bytes, self.plain.tell(), GUNZIP_ADVICE)
+        return size
 
 
 def file_fingerprint(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -64,6 +65,7 @@ class FrameContainer(Container):
         frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
         frame = index_to_columns(frame, known)
         frame = frame.set_axis(names_of(frame), axis=1)
+        refuse_repeated(list(frame), "the table")
         refuse_names(
             [c.name for c in self.modelled if not asked and c.name not in frame],
             [name for name in frame if name not in known and name not in self.dropped],
@@ -191,6 +193,12 @@ def to_frame(rows: np.ndarray) -> Any:
 def list_names(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def refuse_repeated(names: Iterable[str], whose: object) -> None:
+    """UserError where two columns of a table have one name."""
+    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise UserError(f"{whose} has more than one column named {repeated[0]!r}; rename one")
 
 
 def refuse_names(missing: list[str], extra: list[str]) -> None:

@@ -19,7 +19,7 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.frame_container import FrameContainer, list_names
+from plausibly.data.formats.frame_container import FrameContainer, list_names, refuse_repeated
 from plausibly.data.labels import label_text, names_of
 from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.events.kinds import Category, Grid
@@ -145,10 +145,9 @@ def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iter
     """UserError for a table, an override or a column to drop that cannot be."""
     if not rows:
         raise UserError("the table has no rows")
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"the table has more than one column named {repeated!r}; rename one")
-    unknown = [name for name in (*kinds, *drop) if name != "*" and name not in names]
+    refuse_repeated(names, "the table")
+    known = {"*", *names}
+    unknown = [name for name in (*kinds, *drop) if name not in known]
     if unknown:
         raise UserError(
             f"there is no column {unknown[0]!r}{did_you_mean(unknown[0], names)}; "

@@ -9,31 +9,66 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from plausibly.data.files.arrow_tables import frame_of, index_notes, labels_of, with_index
+from plausibly.data.files.arrow_messages import measure_batches
+from plausibly.data.files.arrow_tables import (
+    frame_of,
+    index_notes,
+    labels_of,
+    refuse_metadata,
+    refuse_types,
+    validate,
+    with_index,
+)
 from plausibly.data.files.tables import read_contents
+from plausibly.data.formats.frame_container import refuse_repeated
 from plausibly.data.labels import label_text
 from plausibly.data.sources.table_files import TableFile
+from plausibly.system.memory import refuse_bomb
 
 BUFFER_BYTES = 1 << 20  # bytes of a Parquet column that are read at once
+CELL_BYTES = 8  # bytes of a cell in memory, of most types
+BOMB_ADVICE = "write it again without compression, if that is right"
 
 
 class ColumnarFile(TableFile):
-    """A file whose `schema` is Arrow's."""
-
-    schema: Any
+    """A file whose columns have types."""
 
     @property
     def packed(self) -> bool:
         """True where it is gzipped as a whole."""
         return self.path.suffix.lower() == ".gz"
 
+    @cached_property
+    def schema(self) -> Any:
+        """Arrow's schema. UserError where the file is broken, or claims more than any data become."""
+        with self.explain_errors():
+            schema, claimed_bytes = self.read_schema()
+            refuse_bomb(self.path, self.path.stat().st_size, claimed_bytes, BOMB_ADVICE)
+        refuse_repeated(schema.names, self.path)
+        refuse_types(schema, self.path)
+        refuse_metadata(schema, self.path)
+        return schema
+
+    @abstractmethod
+    def read_schema(self) -> tuple[Any, int]:
+        """Arrow's schema, and the bytes that the file claims to unpack to."""
+
     @abstractmethod
     def parse(self, file: Any) -> Any:
         """An open file as an Arrow table."""
 
+    @abstractmethod
+    def read_batches(self, rows: int) -> Iterator[Any]:
+        """Arrow batches of about so many rows, or fewer, which may be damaged."""
+
     def frame(self) -> Any:
+        schema = self.schema  # which is refused before its rows are unpacked
         with self.explain_errors():
-            return frame_of(with_index(self.parse(io.BytesIO(read_contents(self.path)))))
+            table = validate(self.parse(io.BytesIO(read_contents(self.path))))
+            return frame_of(with_index(table.replace_schema_metadata(schema.metadata)))
+
+    def batches(self, rows: int) -> Iterator[Any]:
+        return map(validate, self.read_batches(rows))
 
     @cached_property
     def names(self) -> list[str]:  # type: ignore[override]
@@ -72,25 +107,25 @@ class ParquetFile(ColumnarFile):
         file = io.BytesIO(read_contents(self.path)) if self.packed else self.path
         return pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
 
+    def read_schema(self) -> tuple[Any, int]:
+        with self._open() as file:
+            sizes = file.metadata
+            groups = map(sizes.row_group, range(sizes.num_row_groups))
+            unpacked = sum(group.total_byte_size for group in groups)
+            cells = sizes.num_rows * sizes.num_columns
+            return file.schema_arrow, max(unpacked, cells * CELL_BYTES)
+
     @cached_property
-    def _described(self) -> tuple[Any, int]:
-        with self.explain_errors(), self._open() as file:
-            return file.schema_arrow, int(file.metadata.num_rows)
-
-    @property
-    def schema(self) -> Any:
-        return self._described[0]
-
-    @property
     def count(self) -> int:  # type: ignore[override]
-        return self._described[1]
+        with self.explain_errors(), self._open() as file:
+            return int(file.metadata.num_rows)
 
     def parse(self, file: Any) -> Any:
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(file)
 
-    def batches(self, rows: int) -> Iterator[Any]:
+    def read_batches(self, rows: int) -> Iterator[Any]:
         with self._open() as file:
             yield from file.iter_batches(batch_size=rows)
 
@@ -99,17 +134,27 @@ class ArrowFile(ColumnarFile):
     """An .arrow or .feather file."""
 
     @contextmanager
-    def _open(self) -> Iterator[Any]:
+    def _open_bytes(self) -> Iterator[Any]:
         import pyarrow as pa
 
         whole = pa.BufferReader(read_contents(self.path)) if self.packed else None
-        with whole or pa.memory_map(str(self.path)) as file, pa.ipc.open_file(file) as reader:
+        with whole or pa.memory_map(str(self.path)) as file:
+            yield file
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        import pyarrow as pa
+
+        with self._open_bytes() as file, pa.ipc.open_file(file) as reader:
             yield reader
 
-    @cached_property
-    def schema(self) -> Any:
-        with self.explain_errors(), self._open() as file:
-            return file.schema
+    def read_schema(self) -> tuple[Any, int]:
+        with self._open_bytes() as file:
+            sizes = measure_batches(file)
+        unpacked = sum(size.unpacked_bytes for size in sizes)
+        with self._open() as file:
+            cells = sum(size.rows for size in sizes) * len(file.schema)
+            return file.schema, max(unpacked, cells * CELL_BYTES)
 
     @cached_property
     def count(self) -> int:  # type: ignore[override]
@@ -121,7 +166,7 @@ class ArrowFile(ColumnarFile):
 
         return pyarrow.feather.read_table(file)
 
-    def batches(self, rows: int) -> Iterator[Any]:
+    def read_batches(self, rows: int) -> Iterator[Any]:
         """The file's own batches, whatever the number of `rows`."""
         with self._open() as file:
             yield from map(file.get_batch, range(file.num_record_batches))

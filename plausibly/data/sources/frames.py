@@ -17,6 +17,7 @@ from plausibly.data.files.arrow_tables import (
     index_to_columns,
     is_row_number,
     level_names,
+    refuse_metadata,
     with_index,
 )
 from plausibly.data.files.dialects import Dialect
@@ -151,7 +152,9 @@ def as_table(source: Any) -> Any:
 def _from_arrow(source: Any) -> Any:
     import pyarrow as pa
 
-    return frame_of(with_index(pa.table(source)))
+    table = pa.table(source)
+    refuse_metadata(table.schema, "this table")
+    return frame_of(with_index(table))
 
 
 def _has_named_columns(source: Any) -> bool:

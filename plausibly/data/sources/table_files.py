@@ -8,7 +8,6 @@ keep their values too.
 
 from __future__ import annotations
 
-import zlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,6 @@ from plausibly.errors import UserError
 from plausibly.system.files import suffix_of
 
 LARGE_CELLS = 5_000_000  # cells of a file that is read a piece at a time
-SMALL_BYTES = 200_000  # bytes of a file that is read as a whole, whatever it holds
 ROWS_PER_PIECE = 65_536
 SAMPLE_LINES = 1_000  # of a text file, those that show how it is written
 TEACHING_STREAM = 1  # of random numbers, beside the seed: which rows teach the format
@@ -97,8 +95,6 @@ class TableFile(FileSource):
 
     def is_large(self) -> bool:
         """True where the file is learned from a piece at a time."""
-        if self.path.stat().st_size < SMALL_BYTES:
-            return False
         return self.about * len(self.names) > LARGE_CELLS and not self.categorical
 
     def tables(self, rows: int) -> Iterator[Any]:
@@ -117,7 +113,7 @@ class TableFile(FileSource):
 
         try:
             yield
-        except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             if isinstance(error, UserError):
                 raise
             raise self.file_error(error) from error

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import gzip
 import io
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from plausibly.data.files.dialects import (
     SNIFF_BYTES,
@@ -20,17 +20,30 @@ from plausibly.data.files.dialects import (
     sniff_dialect,
     without_gaps,
 )
-from plausibly.data.files.tables import UTF16_NOTE, read_contents
+from plausibly.data.files.tables import UTF16_NOTE, open_contents, read_contents
+from plausibly.data.formats.frame_container import refuse_repeated
 from plausibly.data.sources.frames import FrameRows
 from plausibly.data.sources.table_files import TableFile
 from plausibly.errors import UserError, count_phrase
 from plausibly.system.files import suffix_of
 
-BLOCK_BYTES = 8 << 20  # bytes of a text file that are parsed at once
+BLOCK_BYTES = 8 << 20  # bytes of a text file that are parsed at once, and that a row may have
+LARGE_BYTES = 256 << 20  # unpacked bytes of a file that is read a piece at a time
 MARK_BYTES = 16  # bytes at most before the header, of a byte order mark and a line `sep=;`
 PROBE_BYTES = 1000  # bytes, for those that no text has
 UTF32 = b"\xff\xfe\x00\x00"
+TOO_LONG = f"it is longer than {BLOCK_BYTES >> 20} MiB, as no row may be; a line ends each row"
+# what the reader of cells says, by how it begins
+CELL_ERRORS = {"unexp": "a quote is not closed", "field": f"a quote is not closed, or {TOO_LONG}"}
 ICONV_ADVICE = "`iconv -f {} -t UTF-8` converts it"
+
+
+class TextMarks(NamedTuple):
+    """The numbers of bytes, ends of lines and quotes from the header of a text file on."""
+
+    size: int
+    lines: int
+    quotes: int
 
 
 class TextFile(TableFile):
@@ -49,18 +62,10 @@ class TextFile(TableFile):
                 f"{self.path} begins as UTF-16 does, but is not: {error}; write it as UTF-8"
             ) from error
 
-    @contextmanager
-    def _open_plain(self) -> Iterator[IO[bytes]]:
-        with open(self.path, "rb") as packed:
-            squeezed = packed.read(2) == b"\x1f\x8b" or self.path.suffix.lower() == ".gz"
-            packed.seek(0)
-            with gzip.open(packed) if squeezed else packed as file:
-                yield file  # type: ignore[misc]
-
     @cached_property
     def wide(self) -> bool:
         """True where it is in UTF-16."""
-        with self._open_plain() as file:
+        with open_contents(self.path) as file:
             return is_utf16(file.read(4))
 
     @contextmanager
@@ -69,7 +74,7 @@ class TextFile(TableFile):
         if "contents" in self.__dict__ or self.wide:
             yield io.BytesIO(self.contents)
             return
-        with self._open_plain() as file:
+        with open_contents(self.path) as file:
             yield file
 
     @contextmanager
@@ -85,25 +90,39 @@ class TextFile(TableFile):
         """The dialect, quotes aside, and where the header begins."""
         with self.explain_errors(), self._open() as file:
             begin = file.read(SNIFF_BYTES + MARK_BYTES)
-        refuse_encoding(begin.partition(b"\n")[0], self.path)
+        refuse_wide(begin.partition(b"\n")[0], self.path)
         dialect, start = sniff_dialect(begin, suffix_of(self.path) == "tsv")
         if not begin[start:].strip():
             raise UserError(f"{self.path} is empty; it needs a header line and rows below it")
         return dialect, start
 
-    def _cells(self, file: IO[bytes], strict: bool = False) -> Any:
+    @contextmanager
+    def _reading_cells(self, strict: bool = False) -> Iterator[Any]:
         """A reader of the cells of lines; bytes that are no UTF-8 are read on."""
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="surrogateescape")
-        return csv.reader(text, delimiter=self._plain[0].delimiter, strict=strict)
+        before = csv.field_size_limit(BLOCK_BYTES)
+        try:
+            with self._open_lines() as file:
+                text = io.TextIOWrapper(file, "utf-8", newline="", errors="surrogateescape")
+                yield csv.reader(text, delimiter=self._plain[0].delimiter, strict=strict)
+        finally:
+            csv.field_size_limit(before)
 
     @cached_property
     def names(self) -> list[str]:  # type: ignore[override]
-        with self._open_lines() as file:
-            header: list[str] = next(self._cells(file), [])
-        if repeated := sorted({name for name in header if header.count(name) > 1}):
-            raise UserError(
-                f"{self.path} has more than one column named {repeated[0]!r}; rename one"
-            )
+        header = self._read_header()
+        refuse_repeated(header, self.path)
+        return header
+
+    def _read_header(self) -> list[str]:
+        if not self.marks.size:
+            return []
+        try:
+            with self._reading_cells() as reader:
+                header: list[str] = next(reader, [])
+            "".join(header).encode()
+        except (csv.Error, UnicodeEncodeError) as error:
+            self._refuse_encoding()
+            raise self._line_error(1, CELL_ERRORS.get(str(error)[:5], error)) from error
         return header
 
     @cached_property
@@ -113,18 +132,25 @@ class TextFile(TableFile):
             return learn_dialect(file.read(SNIFF_BYTES + 1), self._plain[0])
 
     @cached_property
-    def marks(self) -> tuple[int, int]:
-        """The number of ends of lines, and that of quotes."""
-        lines = quotes = 0
+    def marks(self) -> TextMarks:
+        """The numbers of its bytes, ends of lines and quotes. UserError for a line that is longer than a row may be."""
+        lines = quotes = size = 0
         with self.explain_errors(), self._open_lines() as file:
             while block := file.read(BLOCK_BYTES):
-                lines, quotes = lines + block.count(b"\n"), quotes + block.count(b'"')
-        return lines, quotes
+                ends = block.count(b"\n")
+                if not ends and len(block) == BLOCK_BYTES and b"\r" not in block:
+                    raise self._line_error(lines + 1, TOO_LONG)
+                lines, quotes = lines + ends, quotes + block.count(b'"')
+                size += len(block)
+        return TextMarks(size, lines, quotes)
+
+    def is_large(self) -> bool:
+        return super().is_large() or self.marks.size > LARGE_BYTES
 
     @property
     def about(self) -> int:  # type: ignore[override]
         """More than there are where cells hold ends of lines."""
-        return max(self.marks[0] - 1, 0)
+        return max(self.marks.lines - 1, 0)
 
     @cached_property
     def count(self) -> int:  # type: ignore[override]
@@ -139,19 +165,16 @@ class TextFile(TableFile):
             return file.read(BLOCK_BYTES)
 
     def read_whole(self) -> FrameRows:
-        whole, suffix = self.frame(), suffix_of(self.path)
-        return FrameRows(whole, self.table_notes(), self.written, suffix, self.contents)
+        contents, suffix = self.contents, suffix_of(self.path)
+        return FrameRows(self.frame(), self.table_notes(), self.written, suffix, contents)
 
     def frame(self) -> Any:
         import pyarrow.csv
 
-        refuse_encoding(self.contents, self.path)
-        with self._open_lines() as file:
-            data = file.read()
-        if data.count(b'"') % 2:
+        if self.marks.quotes % 2:
             self._refuse_ragged()
-        with self.explain_errors():
-            table = pyarrow.csv.read_csv(io.BytesIO(data), **self._options())
+        with self.explain_errors(), self._open_lines() as file:
+            table = pyarrow.csv.read_csv(file, **self._options())
         if not table.num_rows:
             raise UserError(f"{self.path} has a header line but no rows")
         return self.show(table)
@@ -160,15 +183,13 @@ class TextFile(TableFile):
         """Batches of a block each, whatever the number of `rows`."""
         import pyarrow.csv
 
-        if self.marks[1] % 2:
+        if self.marks.quotes % 2:
             raise self.file_error(ValueError("a quote is not closed"))
-        options = self._options(columns, BLOCK_BYTES)
+        options = self._options(columns)
         with self._open_lines() as file, pyarrow.csv.open_csv(file, **options) as reader:
             yield from (batch for batch in reader if batch.num_rows)
 
-    def _options(
-        self, included: list[str] | None = None, block_bytes: int | None = None
-    ) -> dict[str, Any]:
+    def _options(self, included: list[str] | None = None) -> dict[str, Any]:
         """The options by which Arrow reads cells as texts, of columns that are named by their places."""
         import pyarrow as pa
         from pyarrow import csv
@@ -176,7 +197,7 @@ class TextFile(TableFile):
         places = [str(place) for place in range(len(self.names))]
         return {
             "read_options": csv.ReadOptions(
-                column_names=places, skip_rows_after_names=1, block_size=block_bytes
+                column_names=places, skip_rows_after_names=1, block_size=BLOCK_BYTES
             ),
             "parse_options": csv.ParseOptions(
                 delimiter=self._plain[0].delimiter,
@@ -185,40 +206,43 @@ class TextFile(TableFile):
             ),
             "convert_options": csv.ConvertOptions(
                 column_types=dict.fromkeys(places, pa.string()),
-                strings_can_be_null=False,
+                strings_can_be_null=True,
+                null_values=[""],
                 include_columns=included,
             ),
         }
 
     def show(self, table: Any) -> Any:
-        import pandas as pd
-
-        columns = [column.to_pandas() for column in table.columns]
-        return pd.DataFrame(dict(zip(self.names, [c.mask(c == "") for c in columns], strict=True)))
+        return table.rename_columns(self.names).to_pandas()
 
     def file_error(self, error: Exception) -> UserError:
         """Which line is wrong, as far as it can be told."""
-        if isinstance(error, EOFError | gzip.BadGzipFile | zlib.error):
-            return UserError(f"{self.path} is not a whole gzip file ({error}); fetch it again")
-        if isinstance(error, OSError):
-            return UserError(f"cannot read {self.path}: {error.strerror or error}")
         self._refuse_ragged()
-        refuse_encoding(self.contents, self.path)
-        return UserError(f"{self.path} cannot be read: {error}")
+        self._refuse_encoding()
+        return UserError(f"{self.path} cannot be read: {' '.join(str(error).split())}")
 
     def _refuse_ragged(self) -> None:
         """UserError with the number of the first line that does not fit the header."""
-        with self._open_lines() as file:
-            reader, before, cells = self._cells(file, True), self._plain[0].said, len(self.names)
+        line, cells = 1, len(self.names)
+        with self._reading_cells(strict=True) as reader:
             try:
                 for row in reader:
                     if row and len(row) != cells:
-                        raise UserError(
-                            f"{self.path}, line {reader.line_num + before}: "
-                            f"{count_phrase(len(row), 'cell')}, but the header has {cells}"
-                        )
+                        found = f"{count_phrase(len(row), 'cell')}, but the header has {cells}"
+                        raise self._line_error(reader.line_num, found)
+                    if sum(map(len, row)) > BLOCK_BYTES:
+                        raise self._line_error(line, TOO_LONG)
+                    line = reader.line_num + 1
             except csv.Error as error:
-                raise UserError(f"{self.path}, line {reader.line_num + before}: {error}") from error
+                raise self._line_error(line, CELL_ERRORS.get(str(error)[:5], error)) from error
+
+    def _line_error(self, line: int, found: object) -> UserError:
+        """The error that names a line, which is counted from the header on, and what was found there."""
+        return UserError(f"{self.path}, line {line + self._plain[0].said}: {found}")
+
+    def _refuse_encoding(self) -> None:
+        with self._open() as file:
+            refuse_encoding(iter(partial(file.read, BLOCK_BYTES), b""), self.path)
 
 
 def is_utf16(data: bytes) -> bool:
@@ -226,18 +250,26 @@ def is_utf16(data: bytes) -> bool:
     return data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[:4] != UTF32
 
 
-def refuse_encoding(data: bytes, path: Path) -> None:
-    """UserError with the first line that is not UTF-8, and what would convert the file."""
+def refuse_wide(data: bytes, path: Path) -> None:
+    """UserError where the first bytes are of an encoding that most bytes are 0 in, and what would convert the file."""
     some = data[:PROBE_BYTES]
     if data[:4] == UTF32 or 4 * some.count(0) > len(some):
         guess = "UTF-32" if data[:4] == UTF32 else "UTF-16LE" if 0 in some[1::2] else "UTF-16BE"
         raise UserError(f"{path} is not UTF-8; if it is {guess}, {ICONV_ADVICE.format(guess)}")
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        guess = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
-        where = f"line {line}, byte {error.start}"
-        raise UserError(
-            f"{path} is not UTF-8: {where}; if it is {guess}, {ICONV_ADVICE.format(guess)}"
-        ) from error
+
+
+def refuse_encoding(blocks: Iterable[bytes], path: Path) -> None:
+    """UserError with the first line that is not UTF-8, and what would convert the file, which comes in blocks."""
+    before, lines, rest = 0, 1, b""
+    for block in chain(blocks, [b""]):
+        data = rest + block
+        try:
+            used = codecs.utf_8_decode(data, "strict", not block)[1]
+        except UnicodeDecodeError as error:
+            line = lines + data.count(b"\n", 0, error.start)
+            guess = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
+            where = f"line {line}, byte {before + error.start}"
+            raise UserError(
+                f"{path} is not UTF-8: {where}; if it is {guess}, {ICONV_ADVICE.format(guess)}"
+            ) from error
+        before, lines, rest = before + used, lines + data.count(b"\n", 0, used), data[used:]
