@@ -27,6 +27,7 @@ from plausibly.data.formats.builders import format_from_json
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_text
 from plausibly.data.loading import load
+from plausibly.data.sources.rows import naming
 from plausibly.data.splits import group_column, group_numbers
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import TEST_ROWS, Calibration
@@ -105,7 +106,8 @@ class Run(Fitted):
         """Loads the run at `path` as its record says it is."""
         kind = record_class(record, path, model)
         try:
-            format = format_from_json(record.format)
+            with naming(str(path / "run.json")):
+                format = format_from_json(record.format)
             weights = find_weights(record, path)
             check_size(kind, format.schema, record.arguments, weights)
             fitted = build(kind, format.schema, record.arguments)

@@ -253,6 +253,8 @@ def test_a_format_with_a_damaged_column() -> None:
         (0, "decimals", -1),
         (0, "style", "x"),
         (1, "levels", ["x"]),
+        (1, "levels", [["x"], "y", "z"]),
+        (1, "levels", ["x", "x", "z"]),
         (0, "name", 5),
         (1, "kind", {}),
     ]:

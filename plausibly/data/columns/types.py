@@ -81,7 +81,8 @@ class CategoryColumn(ModelledColumn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind.levels + len(self.kind.rare) != len(self.levels):
+        texts = {level for level in self.levels if isinstance(level, str)}
+        if not self.kind.levels + len(self.kind.rare) == len(self.levels) == len(texts):
             raise ValueError(f"column {self.name!r}: {len(self.levels)} levels do not fit its kind")
 
     def parse(self, texts: list[str]) -> np.ndarray:
