@@ -176,6 +176,8 @@ class Coder(ABC):
             if byte == END_OF_TEXT:
                 return bytes(found)
             found.append(byte)
+            if len(found) > self.most:
+                raise DamagedStream("a text is longer than its bytes")
 
     def block(self, data: bytes | None) -> bytes:
         """Bytes of any number, as they are."""

@@ -71,10 +71,11 @@ def decode_block(
         return code_block(run, SymbolReader(block, form), None, number, before)
     except (
         ValueError,
-        IndexError,
-        KeyError,
-        OverflowError,
+        LookupError,
+        ArithmeticError,
         TypeError,
+        RuntimeError,
+        AssertionError,
         EOFError,
         lzma.LZMAError,
     ) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import zlib
@@ -10,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
 
 from plausibly.coding.streams import DamagedStream
 from plausibly.data.events import Events, RowProgress
 from plausibly.errors import UserError
-from plausibly.jobs.blocks import decode_block
+from plausibly.jobs.blocks import ROWS_PER_BLOCK, decode_block
 from plausibly.jobs.packing import unpack_run
 from plausibly.jobs.provenance import (
     FIRST_VERSIONS,
@@ -32,18 +35,28 @@ from plausibly.system.versions import __version__
 from plausibly.tasks.compress import compress as code_events
 
 MAX_ROWS = 1 << 48  # of a file
-
-
 ENTRY = struct.Struct("<II")
-
-
+ENTRY_TYPE = np.dtype([("length", "<u4"), ("checksum", "<u4")])  # the same, of numpy
 END = struct.Struct("<II")
+MAX_HEADER_BYTES = 1 << 16  # packed
+MAX_UNPACKED_BYTES = 1 << 20  # unpacked
+MAX_HEAD_BYTES = len(MARK) + 2 + 255
 
 
-MAX_HEADER_BYTES = 1 << 16
+class Header(Struct, frozen=True):
+    """The document at the end of a file.
 
+    block: rows of each block. model, probe: hashes. by: what wrote the file. run: the path of its run. holds: length and
+    checksum of the run in it.
+    """
 
-MAX_HEAD_BYTES = len(MARK) + 2 + 255  # bytes
+    rows: Annotated[int, Meta(gt=0, lt=MAX_ROWS)]
+    block: Annotated[int, Meta(gt=0, le=ROWS_PER_BLOCK)]
+    model: str
+    probe: str
+    by: dict[str, str]
+    run: str = ""
+    holds: tuple[Annotated[int, Meta(ge=0, lt=MAX_ROWS)], int] = (0, 0)
 
 
 class CompressedFile:
@@ -53,17 +66,19 @@ class CompressedFile:
         self.path, self.file = path, file
         self.form = self._form(self._bytes(0, MAX_HEAD_BYTES))
         end = file.seek(0, 2) - END.size
-        header, checksum = self._read_header(end)
-        document, starts = self._parse_header(header)
-        entries = ENTRY.size * len(starts)
-        behind = end - len(header) - entries  # behind the blocks
+        packed, checksum = self._read_header(end)
+        header = self._parse_header(packed)
+        self.rows, self.by = header.rows, header.by
+        self.starts = range(0, self.rows, header.block)
+        entries = ENTRY.size * len(self.starts)
+        behind = end - len(packed) - entries  # behind the blocks
         index = self._bytes(behind, entries)
-        if zlib.crc32(index + header) != checksum:
+        if zlib.crc32(index + packed) != checksum:
             raise self.damage_error("its header is not the one that was written")
-        self._place_blocks(index, starts, document, behind)
-        self.run = self._find_run(document, run, folder)
+        self._place_blocks(index, header.holds[0], behind)
+        self.run = self._find_run(header, run, folder)
         code_events.require(self.run.model)
-        self._check(document)
+        self._check(header)
 
     def _read_header(self, end: int) -> tuple[bytes, int]:
         """The header, and the checksum of index and header, by what stands at the end."""
@@ -72,40 +87,34 @@ class CompressedFile:
             raise self.damage_error("its end is not one that was written")
         return self._bytes(end - length, length), checksum
 
-    def _parse_header(self, header: bytes) -> tuple[dict[str, Any], range]:
-        """The header as a document, and the first rows of the blocks."""
+    def _parse_header(self, header: bytes) -> Header:
         try:
-            document = json.loads(zlib.decompress(header))
-            self.rows, block, self.by = document["rows"], document["block"], dict(document["by"])
-            if not (
-                0 < self.rows < MAX_ROWS and block > 0 and isinstance(document.get("run", ""), str)
-            ):
-                raise ValueError("no number of rows")
-            _, _ = document.setdefault("holds", (0, 0))
-            return document, range(0, self.rows, block)
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+            document = zlib.decompressobj().decompress(header, MAX_UNPACKED_BYTES)
+            return msgspec.json.decode(document, type=Header)
+        except (msgspec.DecodeError, zlib.error) as error:
             raise self.damage_error("its header cannot be read") from error
 
-    def _place_blocks(
-        self, index: bytes, starts: range, document: dict[str, Any], behind: int
-    ) -> None:
-        """Learns of each block its rows, its place, its length and its checksum."""
-        place = len(file_head(self.form)) + document["holds"][0]
-        self.blocks = []
-        for start, (many, own) in zip(starts, ENTRY.iter_unpack(index), strict=True):
-            rows = range(start, min(start + starts.step, self.rows))
-            self.blocks.append((rows, place, many, own))
-            place += many
-        if place != behind:
+    def _place_blocks(self, index: bytes, held: int, behind: int) -> None:
+        """Learns of each block where it ends, its length and its checksum."""
+        table = np.frombuffer(index, ENTRY_TYPE)
+        self.lengths, self.checksums = table["length"].astype(np.int64), table["checksum"]
+        self.ends = len(file_head(self.form)) + held + self.lengths.cumsum()
+        if self.ends[-1] != behind:
             raise self.damage_error("some of its bytes are missing, or some were added")
 
-    def _find_run(self, document: dict[str, Any], run: Run | None, folder: Path) -> Run:
+    def _find_run(self, header: Header, run: Run | None, folder: Path) -> Run:
         """The run in the file, or else the one that is given, or the one that wrote it."""
-        held, checksum = document["holds"]
+        held, checksum = header.holds
         model = self._bytes(len(file_head(self.form)), held)
         if zlib.crc32(model) != checksum:
             raise self.damage_error("the run in it is not the one that was written")
-        return unpack_run(model, folder) if held else run or Run.open(document["run"])
+        return self._unpack_run(model, folder) if held else run or Run.open(header.run)
+
+    def _unpack_run(self, model: bytes, folder: Path) -> Run:
+        try:
+            return unpack_run(model, folder)
+        except UserError as error:
+            raise self.damage_error(str(error).replace(f"{folder}/", "its ")) from error
 
     def _form(self, start: bytes) -> int:
         """The form that the first bytes say. UserError names the version that decodes another."""
@@ -129,13 +138,13 @@ class CompressedFile:
         self.file.seek(start)
         return self.file.read(number)
 
-    def _check(self, document: dict[str, Any]) -> None:
+    def _check(self, header: Header) -> None:
         """UserError where this model, here, would decode something else."""
-        if document["model"] != model_hash(self.run):
+        if header.model != model_hash(self.run):
             raise UserError(
                 f"{self.path} was written with another model than {self.run.path}; give its run"
             )
-        if document["probe"] != probe_hash(self.run, self.rows):
+        if header.probe != probe_hash(self.run, self.rows):
             raise self.elsewhere_error()
 
     def elsewhere_error(self) -> UserError:
@@ -157,21 +166,27 @@ class CompressedFile:
     def events(self, wanted: range, on_progress: RowProgress) -> Iterator[Events]:
         """The events of some rows, block by block."""
         done = 0
-        for number, (own, *_) in enumerate(self.blocks):
+        for number in range(wanted.start // self.starts.step, len(self.starts)):
+            own = self._rows_of(number)
             first, last = max(own.start, wanted.start), min(own.stop, wanted.stop)
-            if first < last:
-                found = self._decode(number)
-                done += last - first
-                on_progress(done, len(wanted))
-                yield found[first - own.start : last - own.start]
+            if first >= last:
+                return
+            found = self._decode(number)
+            done += last - first
+            on_progress(done, len(wanted))
+            yield found[first - own.start : last - own.start]
+
+    def _rows_of(self, number: int) -> range:
+        start = self.starts[number]
+        return range(start, min(start + self.starts.step, self.rows))
 
     def _decode(self, number: int) -> Events:
         """The events of a block, by its number from 0."""
-        own, place, many, checksum = self.blocks[number]
-        block = self._bytes(place, many)
-        if zlib.crc32(block) != checksum:
+        own, length = self._rows_of(number), int(self.lengths[number])
+        block = self._bytes(int(self.ends[number]) - length, length)
+        if zlib.crc32(block) != self.checksums[number]:
             raise self.damage_error(
-                f"block {number + 1} of {len(self.blocks)} is not the one that was written"
+                f"block {number + 1} of {len(self.starts)} is not the one that was written"
             )
         try:
             return decode_block(self.run, block, len(own), own.start, self.form)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import lzma
+import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import torch
 from torch import Tensor
 
 from plausibly.coding.streams import DamagedStream
+from plausibly.coding.xz import unpack_xz
 from plausibly.runs.record import write_record, write_tensors
 from plausibly.runs.run import Run
-from plausibly.system.seals import digest_file
-
-MAX_RUN_BYTES = 1 << 32  # bytes
-
+from plausibly.system.seals import MAX_DOCUMENT_BYTES, digest_file
 
 RUN_FILES = ("run.json", "weights.safetensors")
 
@@ -78,10 +79,21 @@ def pack_run(folder: Path) -> bytes:
 def unpack_run(packed: bytes, folder: Path) -> Run:
     """The run that a file holds, which goes through the same checks as any. UserError where it is none."""
     try:
-        whole = lzma.LZMADecompressor().decompress(packed, MAX_RUN_BYTES)
+        with TemporaryFile(dir=folder) as whole:
+            whole.writelines(unpack_xz(packed, "the run in it"))
+            whole.seek(0)
+            _split_run(whole, folder)
     except lzma.LZMAError as error:
         raise DamagedStream("the run in it cannot be unpacked") from error
-    end = 4 + int.from_bytes(whole[:4], "little")
-    for name, part in zip(RUN_FILES, (whole[4:end], whole[end:]), strict=True):
-        (folder / name).write_bytes(part)
     return Run.open(folder)
+
+
+def _split_run(whole: IO[bytes], folder: Path) -> None:
+    """Writes the files of a run from what they are packed as."""
+    length = int.from_bytes(whole.read(4), "little")
+    if length > MAX_DOCUMENT_BYTES:
+        raise DamagedStream("the run in it has no record")
+    record, weights = (folder / name for name in RUN_FILES)
+    record.write_bytes(whole.read(length))
+    with open(weights, "wb") as file:
+        shutil.copyfileobj(whole, file)

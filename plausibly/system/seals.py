@@ -20,7 +20,8 @@ from plausibly.errors import UserError
 from plausibly.system.files import replacing
 
 SEAL = "seal"
-MAX_DOCUMENT_BYTES = 64 << 20  # bytes
+MAX_DOCUMENT_BYTES = 64 << 20  # of 80,000 columns
+MAX_DOCUMENT_VALUES = 4_000_000  # which take up to 100 bytes each in memory
 
 
 class BrokenSeal(UserError):
@@ -65,7 +66,9 @@ def parse_document(path: Path) -> dict[str, Any]:
             f"{path} has {size:,} bytes; no {path.name} has more than {MAX_DOCUMENT_BYTES:,}"
         )
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = _parse_values(path.read_text(encoding="utf-8"), path)
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise BrokenSeal(
             f"{path} is damaged: {type(error).__name__}; put a copy back, or begin anew"
@@ -73,6 +76,16 @@ def parse_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BrokenSeal(f"{path} is damaged: it holds no object; put a copy back, or begin anew")
     return document
+
+
+def _parse_values(text: str, path: Path) -> Any:
+    """The value of a JSON text. UserError where values are too many, before they take memory."""
+    values = sum(text.count(mark) for mark in ",[{")
+    if values > MAX_DOCUMENT_VALUES:
+        raise UserError(
+            f"{path} holds {values:,} values; no {path.name} has more than {MAX_DOCUMENT_VALUES:,}"
+        )
+    return json.loads(text)
 
 
 def check_document(document: Mapping[str, Any], path: Path) -> None:

@@ -111,9 +111,10 @@ def test_damaged_archives_are_one_line(data: bytes, reason: str) -> None:
 def test_an_archive_is_refused_by_the_sizes_that_it_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MAX_UNDOUBTED_BYTES", 1 << 20)
     zeros = [(f"{n}.npy", write_npy(np.zeros(1 << 22, np.uint8))) for n in range(3)]
+    data = zip_members(8, *zeros)
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
     with pytest.raises(UserError, match=r"^a\.npz: \d+ kB unpack to 13 MB or more.*np\.savez"):
-        parse_npz(zip_members(8, *zeros), Path("a.npz"))
+        parse_npz(data, Path("a.npz"))
 
 
 @pytest.mark.parametrize(

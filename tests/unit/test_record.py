@@ -188,3 +188,11 @@ def test_each_missing_field_has_its_line(place):
     with pytest.raises(UserError) as caught:
         decode_record(document, Path("run.json"))
     assert str(caught.value) == f"run.json is damaged: {MISSING[place]}"
+
+
+def test_a_record_of_too_many_values_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("plausibly.system.seals.MAX_DOCUMENT_VALUES", 1000)
+    monkeypatch.setattr("json.loads", lambda text: pytest.fail("it was parsed"))
+    (tmp_path / "run.json").write_text('{"plausibly_run": [' + "[]," * 600 + "[]]}")
+    with pytest.raises(UserError, match=r"run\.json holds 1,203 values; no run\.json has more"):
+        read_record(tmp_path)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plausibly.coding.xz import unpack_xz
+
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
@@ -75,7 +77,10 @@ def code_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
     """Passes texts, some of which may be None, through a coder, compressed together by LZMA."""
     listed = None if texts is None else json.dumps(list(texts)).encode()
     kept = None if listed is None else lzma.compress(listed, lzma.FORMAT_ALONE)
-    return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
+    found = json.loads(b"".join(unpack_xz(coder.block(kept), "its texts")))
+    if not all(text is None or isinstance(text, str) for text in found):
+        raise ValueError("its texts are none")
+    return np.array(found, dtype=object)
 
 
 def log_text(text: str) -> float:
