@@ -12,7 +12,7 @@ from plausibly.data.columns.types import BooleanColumn, RealColumn
 from plausibly.data.files.images import DEEP_GRAY_BITS
 from plausibly.data.formats.array_container import ArrayContainer, RealContainer
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer, to_frame
+from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer, with_native_bytes
 from plausibly.data.formats.table_learning import check_options, learn_columns
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind, Level, Real
@@ -94,12 +94,15 @@ def is_fractional(column: np.ndarray) -> bool:
 
 def _learn_matrix(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> Format:
     """The format of a matrix whose columns are modelled as a table's."""
+    import pandas as pd
+
     if drop or "drop" in kinds.values():
         raise UserError("columns of an array cannot be dropped; give the array without them")
-    frame = to_frame(rows)
-    check_options(list(frame), len(frame), kinds, drop)
-    columns = learn_columns(frame, list(frame), None, kinds, 0)
-    table = FrameContainer(map(_fix_kind, columns), list(frame))
+    names = [str(place) for place in range(rows.shape[1])]
+    check_options(names, len(rows), kinds, drop)
+    frame = pd.DataFrame(with_native_bytes(rows), columns=names)
+    columns = learn_columns(frame, names, None, kinds, 0)
+    table = FrameContainer(map(_fix_kind, columns), names)
     return Format(ColumnMatrix(table, rows.dtype.str))
 
 

@@ -13,6 +13,7 @@ from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.cells import ColumnValues
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.modelled import ModelledColumn
+from plausibly.data.columns.typed_cells import read_cells
 from plausibly.data.events import Document
 from plausibly.data.formats.block import Block, Variable
 
@@ -57,14 +58,11 @@ class ColumnBlock(Block):
 
     def read(self, opened: Any, asked: bool) -> tuple[ColumnValues, np.ndarray | None]:
         name, column = self.column.name, self.column
-        if not asked:
-            return column.cells(opened.columns[name]), None
-        if name not in opened.columns:
-            return ColumnValues(np.full(len(opened), column.other)), np.zeros(
-                (len(opened), 1), dtype=bool
-            )
-        cells, known = column.parse_question(opened.columns[name])
-        return cells, known[:, None]
+        if asked and name not in opened.columns:
+            nothing = np.zeros((len(opened), 1), dtype=bool)
+            return ColumnValues(np.full(len(opened), column.other)), nothing
+        cells, known = read_cells(column, opened.columns[name], asked)
+        return cells, None if known is None else known[:, None]
 
     def put(self, values: ColumnValues, opened: Any) -> None:
         column = self.column

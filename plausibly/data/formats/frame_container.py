@@ -148,11 +148,14 @@ class ColumnMatrix(FrameContainer):
         self.dtype = dtype
 
     def open(self, rows: Any, asked: bool) -> OpenFrame:
+        import pandas as pd
+
         array, width = as_array(rows), len(self.columns)
         if array.ndim != 2 or array.shape[1] != width:
             known = count_phrase(width, "number")
             raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {known}")
-        return super().open(to_frame(array), asked)
+        pairs = zip(self.columns, with_native_bytes(array).T, strict=True)
+        return OpenFrame(len(array), {column.name: pd.Series(own) for column, own in pairs})
 
     def ask(self, given: Mapping[str, Any]) -> OpenFrame:
         return super().ask({name: as_number(value, name) for name, value in given.items()})
@@ -182,12 +185,9 @@ class ColumnMatrix(FrameContainer):
         return {"table": super().to_json(), "dtype": self.dtype}
 
 
-def to_frame(rows: np.ndarray) -> Any:
-    """A matrix as a table, in the machine's order of bytes, which pandas needs."""
-    import pandas as pd
-
-    names = [str(place) for place in range(rows.shape[1])]
-    return pd.DataFrame(rows.astype(rows.dtype.newbyteorder("="), copy=False), columns=names)
+def with_native_bytes(rows: np.ndarray) -> np.ndarray:
+    """An array in the machine's order of bytes, which pandas needs."""
+    return rows.astype(rows.dtype.newbyteorder("="), copy=False)
 
 
 def list_names(names: list[str]) -> str:

@@ -86,6 +86,8 @@ class Grid(Discrete):
 
     def log_within(self, values: np.ndarray) -> np.ndarray:
         nats = super().log_within(values)
+        if not self.unseen:
+            return nats
         return nats - np.log(len(self.unseen) + 1) * (self.standardise(values) == self.other_code)
 
     def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
