@@ -300,7 +300,7 @@ def test_truths_of_a_text_file_may_turn_out_otherwise(
     events = data.format.events(rows)
     assert events.codes[:, 0].tolist() == [0, 2, 2, 2]
     assert events.log_within.tolist() == pytest.approx(
-        [0, log_text("maybe"), log_text("2"), log_text("")]
+        [0, log_text("maybe"), log_text("2"), log_text(None)]
     )
     assert data.format.rows(events)["x"].fillna("-").tolist() == [words[0], "maybe", "2", "-"]
     data.format.output(tmp_path / "again.csv").write_all(
@@ -500,7 +500,7 @@ def test_what_was_not_foreseen_is_kept_and_costs_its_bytes(tmp_path: Path) -> No
     rows = pd.DataFrame({"colour": ["red", "mauve", "é", None], "size": ["2", "big", "2.5", ""]})
     events = data.format.events(rows)
     assert events.codes[1:].tolist() == [[3, data.schema.codes[1] - 1]] * 3
-    texts = [("mauve", "big"), ("é", "2.5"), ("", "")]
+    texts = [("mauve", "big"), ("é", "2.5"), (None, None)]
     nats = [
         log_text(one) + log_text(other) - log(3) for one, other in texts
     ]  # numbers below 1 and beyond 3 are as likely
@@ -510,8 +510,8 @@ def test_what_was_not_foreseen_is_kept_and_costs_its_bytes(tmp_path: Path) -> No
 
 
 def test_the_texts_of_each_length_sum_to_a_geometric_series() -> None:
-    assert log_text("") == -log(257) and log_text("é") == pytest.approx(-3 * log(257))
-    assert sum(256**n * np.exp(log_text("x" * n)) for n in range(100)) == pytest.approx(
+    assert log_text(None) == -log(257) and log_text("é") == pytest.approx(-3 * log(257))
+    assert sum(256**n * np.exp(log_text("x" * n or None)) for n in range(100)) == pytest.approx(
         1 - (256 / 257) ** 100
     )
 

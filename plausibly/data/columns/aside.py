@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.columns import numbers
-from plausibly.data.columns.cells import code_texts, encode_text, log_bytes
+from plausibly.data.columns.cells import code_texts, log_text
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.identifiers import IdGenerator, IdPiece
 
@@ -86,7 +86,7 @@ class AsideColumn(Column):
             return np.zeros(len(texts))
         own = np.array([self._is_value(text) for text in texts], dtype=bool)
         nats = np.full(len(texts), np.log1p(-self.unforeseen))
-        nats[~own] = [log(self.unforeseen) + log_bytes(encode_text(text)) for text in texts[~own]]
+        nats[~own] = [log(self.unforeseen) + log_text(text) for text in texts[~own]]
         return nats
 
     def _is_value(self, text: str | None) -> bool:

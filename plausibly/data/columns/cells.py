@@ -36,12 +36,20 @@ class ColumnValues:
     """
 
     values: np.ndarray
-    texts: np.ndarray | None = None
+    texts: np.ndarray | None = None  # where there are some
+
+    def __post_init__(self) -> None:
+        if self.texts is not None and not has_text(self.texts).any():
+            self.texts = None
+
+    @property
+    def all_texts(self) -> np.ndarray:
+        """The texts, each of which may be None."""
+        blank = np.full(len(self.values), None, dtype=object)
+        return blank if self.texts is None else self.texts
 
     def __getitem__(self, index: Any) -> ColumnValues:
-        texts = None if self.texts is None else self.texts[index]
-        known = texts is not None and has_text(texts).any()
-        return ColumnValues(self.values[index], texts if known else None)
+        return ColumnValues(self.values[index], None if self.texts is None else self.texts[index])
 
     @staticmethod
     def join(parts: Sequence[ColumnValues]) -> ColumnValues:
@@ -49,11 +57,7 @@ class ColumnValues:
         values = np.concatenate([part.values for part in parts])
         if all(part.texts is None for part in parts):
             return ColumnValues(values)
-        blank = [
-            np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts
-            for part in parts
-        ]
-        return ColumnValues(values, np.concatenate(blank))
+        return ColumnValues(values, np.concatenate([part.all_texts for part in parts]))
 
 
 def has_text(texts: np.ndarray) -> np.ndarray:
@@ -83,14 +87,9 @@ def code_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
     return np.array(found, dtype=object)
 
 
-def log_text(text: str) -> float:
+def log_text(text: str | None) -> float:
     """log p of a text: each of its bytes, and its end, is one of 257 equally likely symbols."""
-    return log_bytes(text.encode("utf-8", "surrogatepass"))
-
-
-def log_bytes(coded: bytes) -> float:
-    """log p of a text by its bytes."""
-    return -(len(coded) + 1) * log(257)
+    return -(len(encode_text(text)) + 1) * log(257)
 
 
 def encode_text(text: str | None) -> bytes:

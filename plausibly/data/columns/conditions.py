@@ -40,20 +40,17 @@ def condition_cell(column: ModelledColumn, value: Any) -> Any:
     """A Series of one cell that holds the value, in the column's type where that has dates or durations."""
     import pandas as pd
 
-    found = _parse_time(column, value)
+    inner, kind = column.storage.inner, column.storage.kind
+    if kind == "date" or "datetime" in inner:
+        found = parse_moment(value)
+    else:
+        timed = kind == "duration" or "timedelta" in inner
+        found = parse_duration(value) if timed else None
     if found is not None:
         return _cast_cell(column, value, found)
     texts = list(_spellings(column, value))
     known = np.flatnonzero(column.values_of(texts) != column.other)
     return pd.Series([texts[known[0] if len(known) else 0]], dtype=object)
-
-
-def _parse_time(column: ModelledColumn, value: Any) -> Any:
-    """The date or the duration that a value is, in a column whose type, or that of its categories, has such; else None."""
-    inner, kind = column.storage.inner, column.storage.kind
-    if kind == "date" or "datetime" in inner:
-        return parse_moment(value)
-    return parse_duration(value) if kind == "duration" or "timedelta" in inner else None
 
 
 def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:

@@ -15,7 +15,7 @@ from plausibly.data.columns.cells import (
     encode_text,
     has_text,
     is_hole,
-    log_bytes,
+    log_text,
     texts_at,
 )
 from plausibly.data.columns.column import Column
@@ -58,7 +58,7 @@ class ModelledColumn(Column):
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
             rows = np.flatnonzero(has_text(cells.texts) & (cells.values == self.other))
-            nats[rows] += [log_bytes(self._encode(text)) for text in cells.texts[rows]]
+            nats[rows] += [log_text(self._said(text)) for text in cells.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
     def through(self, coder: Coder, events: np.ndarray, cells: ColumnValues | None) -> ColumnValues:
@@ -66,11 +66,11 @@ class ModelledColumn(Column):
         values = self.kind.through(coder, events, None if cells is None else cells.values)
         other = values == self.other
         texts = np.full(len(values), None, dtype=object)
-        given = None if cells is None else texts.copy() if cells.texts is None else cells.texts
+        given = None if cells is None else cells.all_texts
         for row in np.flatnonzero(other):
             texts[row] = self.other_through(coder, None if given is None else given[row])
         self._code_spellings(coder, texts, None if given is None else texts_at(given, ~other))
-        return ColumnValues(values, texts if has_text(texts).any() else None)
+        return ColumnValues(values, texts)
 
     def _code_spellings(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
         """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
@@ -83,14 +83,14 @@ class ModelledColumn(Column):
 
     def other_through(self, coder: Coder, text: str | None) -> str:
         """Passes through a coder a text that is not foreseen."""
-        found: bytes = coder.text(None if text is None else self._encode(text))
+        found: bytes = coder.text(None if text is None else encode_text(self._said(text)))
         if not found:
             return self.hole_text
         return "" if found == EMPTY_TEXT else found.decode("utf-8", "surrogatepass")
 
-    def _encode(self, text: str) -> bytes:
-        """The bytes of a kept text, none where it stands for a hole."""
-        return encode_text(None if text == self.hole_text else text)
+    def _said(self, text: str) -> str | None:
+        """A kept text, None where it stands for a hole."""
+        return None if text == self.hole_text else text
 
     def is_known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
@@ -109,10 +109,14 @@ class ModelledColumn(Column):
 
     def canonical(self, texts: list[str]) -> list[str]:
         values, _ = self._read(texts)
-        foreseen = np.flatnonzero((values != self.other) & ~self.kind.is_hole(values))
+        foreseen = np.flatnonzero(self.foresees(values))
         found = np.array(texts, dtype=object)
         found[foreseen] = self.spell(values[foreseen])
         return list(found)
+
+    def foresees(self, values: np.ndarray) -> np.ndarray:
+        """Which values are foreseen, and no holes."""
+        return (values != self.other) & ~self.kind.is_hole(values)
 
     @property
     def other(self) -> float:
@@ -123,9 +127,10 @@ class ModelledColumn(Column):
     def parse(self, texts: list[str]) -> np.ndarray:
         """Values of distinct texts; OTHER where one is not foreseen."""
 
-    @abstractmethod
     def spell(self, values: np.ndarray) -> list[str]:
-        """Texts of foreseen values."""
+        """Texts of foreseen values: where these are listed, the places in the list."""
+        texts = self.value_texts()
+        return [texts[value] for value in values]
 
     def cells(self, series: Any) -> ColumnValues:
         """The cells of a column. UserError names the row of one that cannot be recorded."""
@@ -159,7 +164,7 @@ class ModelledColumn(Column):
         values = self.parse(texts)
         otherwise = np.array([text in self.marks for text in texts], dtype=bool)
         values[otherwise] = self.kind.hole_value
-        foreseen = np.flatnonzero((values != self.other) & ~otherwise)
+        foreseen = np.flatnonzero(self.foresees(values))
         again = np.array(self.spell(values[foreseen]), dtype=object)
         differs = foreseen[again != np.array(texts, dtype=object)[foreseen]]
         if self.storage.exact and not self.measures:
@@ -198,7 +203,7 @@ class ModelledColumn(Column):
         import pandas as pd
 
         index, distinct = pd.factorize(cells.values, use_na_sentinel=False)
-        foreseen = ~self.kind.is_hole(distinct) & (distinct != self.other)
+        foreseen = self.foresees(distinct)
         texts = np.full(len(distinct), None, dtype=object)
         texts[foreseen] = self.spell(distinct[foreseen])
         if cells.texts is None:
@@ -219,8 +224,8 @@ class ModelledColumn(Column):
 
     def numbers(self, cells: ColumnValues) -> np.ndarray:
         """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
-        none = self.kind.is_hole(cells.values) | (cells.values == self.other)
-        return self.in_units(np.where(none, np.nan, cells.values.astype(np.float64)))
+        values = cells.values.astype(np.float64)
+        return self.in_units(np.where(self.foresees(cells.values), values, np.nan))
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
         """Values of the kind, or numbers between, in the column's own units."""
@@ -238,4 +243,4 @@ class ModelledColumn(Column):
             ways = np.array([max(self.holes - sum(self.marked), 1), *self.marked], dtype=np.float64)
             picks = generator.choice(len(ways), size=len(holes), p=ways / ways.sum())
             texts[holes] = np.array([None, *self.marks], dtype=object)[picks]
-        return ColumnValues(values, texts if has_text(texts).any() else None)
+        return ColumnValues(values, texts)

@@ -15,7 +15,7 @@ from plausibly.data.columns.date_forms import DateForm, form_of, plain_form, wit
 from plausibly.data.columns.date_patterns import date_ticks_in, reformat_any
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import TIME_KINDS
-from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
+from plausibly.events.kinds import MAX_SCALES, OTHER, REAL_OTHER, Category, Grid, Real
 
 DAY_SECONDS = 86_400
 FAR_SCALES = 1000.0  # scales
@@ -35,9 +35,6 @@ class BooleanColumn(ModelledColumn):
         values = plain | {text: value for value, text in enumerate(self.spellings)}
         found = [values.get(text, plain.get(_plain_truth(text), OTHER)) for text in texts]
         return np.array(found, dtype=np.int64)
-
-    def spell(self, values: np.ndarray) -> list[str]:
-        return [self.spellings[value] for value in values]
 
     def adopt_texts(self, texts: list[str], kind: str) -> list[str]:
         """Truths of another type by their meaning, such as False for 0."""
@@ -90,9 +87,6 @@ class CategoryColumn(ModelledColumn):
         found = [places.get(text, places.get(text.removesuffix(".0"), OTHER)) for text in texts]
         return np.array(found, dtype=np.int64)
 
-    def spell(self, values: np.ndarray) -> list[str]:
-        return [self.levels[value] for value in values]
-
     def value_texts(self) -> tuple[str, ...]:
         return self.levels
 
@@ -126,6 +120,9 @@ class NumberColumn(ModelledColumn):
             raise ValueError(f"column {self.name!r}: decimals stand behind a point or a comma")
         if self.style[:2] in ("e:", "E:") and not self.style[2:].isdecimal():
             raise ValueError(f"column {self.name!r}: no such style")
+
+    def display(self, value: float) -> float:
+        return float(self.in_units(np.array(value)))
 
     def to_points(self, texts: list[str]) -> list[str]:
         """The texts with a point before decimals."""
@@ -223,9 +220,6 @@ class GridColumn(LatticeColumn, NumberColumn):
     def in_units(self, values: np.ndarray) -> np.ndarray:
         return np.asarray((values * self.step + self.start) / 10**self.decimals)
 
-    def display(self, value: float) -> float:
-        return float(self.in_units(np.array(value)))
-
     def details(self) -> dict[str, Any]:
         word = "number" if self.decimals else "integer"
         step = numbers.format_number(self.step, self.decimals, "shortest")
@@ -258,7 +252,7 @@ class RealColumn(NumberColumn):
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes, with as many digits as the column prints."""
         cells = super().draw(codes, generator)
-        foreseen = np.isfinite(cells.values) & self._is_scientific
+        foreseen = self.foresees(cells.values) & self._is_scientific
         printed = self.to_points(self.spell(cells.values[foreseen]))
         cells.values[foreseen] = [float(text) for text in printed]
         return cells
@@ -279,9 +273,6 @@ class RealColumn(NumberColumn):
         texts = map(repr, values.tolist())
         dotted = self.style == "dotted"
         return self.from_points([t if dotted else t.removesuffix(".0") for t in texts])
-
-    def display(self, value: float) -> float:
-        return float(value)
 
     def details(self) -> dict[str, Any]:
         step = {"resolution": f"{self.kind.step:g}"} if self.kind.step else {}
@@ -349,7 +340,7 @@ class DateColumn(LatticeColumn):
 
     def _scaled_seconds(self, cells: ColumnValues) -> tuple[np.ndarray, np.ndarray]:
         """Which cells are known; and their seconds, each `scale` times."""
-        known = (cells.values != MISSING) & (cells.values != OTHER)
+        known = self.foresees(cells.values)
         ticks = np.where(known, cells.values, 0) * self.step + self.start
         return known, self.dates.scaled_seconds(ticks)
 

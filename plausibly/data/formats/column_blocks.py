@@ -94,9 +94,7 @@ class ColumnBlock(Block):
     def merge(self, known: ColumnValues, drawn: ColumnValues, seen: np.ndarray) -> ColumnValues:
         own, texts = seen[:, 0], None
         if known.texts is not None or drawn.texts is not None:
-            blank = np.full(len(own), None, dtype=object)
-            sides = (blank if side.texts is None else side.texts for side in (known, drawn))
-            texts = np.where(own, *sides)
+            texts = np.where(own, known.all_texts, drawn.all_texts)
         return ColumnValues(np.where(own, known.values, drawn.values), texts)
 
     def describe(self) -> list[Document]:
