@@ -114,27 +114,22 @@ def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
 
 def find_sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
     """Which columns of numbers, (rows, columns) with NaN for holes, are the sum of two others wherever all three are."""
-    kept = [
-        place
-        for place in range(table.shape[1])
-        if not any(_equal(table, place, other) for other in range(place))
-    ]
+    columns = [*table.T]
+    kept = [c for c in range(len(columns)) if not any(_equal(columns[c], b) for b in columns[:c])]
     rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIAL_ROWS]
     few = table[rich]
     return [
         Relation(names[c], (names[a], names[b]))
         for a, b in combinations(kept, 2)
         for c in _likely_sums(few, a, b)
-        if c in kept and _is_sum(table, a, b, c)
+        if c in {*kept} - {a, b} and _is_sum(columns[a], columns[b], columns[c])
     ]
 
 
 def _likely_sums(few: np.ndarray, a: int, b: int) -> list[int]:
     """The columns that are the sum of two in a few rows."""
     whole = few[:, a] + few[:, b]
-    close = _close(whole[:, None], few, few[:, [a]], few[:, [b]])
-    found: list[int] = np.flatnonzero(close.all(0)).tolist()
-    return found
+    return [*np.flatnonzero(_close(whole[:, None], few, few[:, [a]], few[:, [b]]).all(0)).tolist()]
 
 
 def sum_holds(format: Format, relation: Relation, events: Events) -> np.ndarray:
@@ -144,8 +139,8 @@ def sum_holds(format: Format, relation: Relation, events: Events) -> np.ndarray:
     return _close(one + other, whole, one, other)[~np.isnan(one + other + whole)]
 
 
-def _equal(table: np.ndarray, place: int, other: int) -> bool:
-    return np.array_equal(table[:, place], table[:, other], equal_nan=True)
+def _equal(column: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(column, other, equal_nan=True)
 
 
 def _close(whole: np.ndarray, column: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:
@@ -155,23 +150,16 @@ def _close(whole: np.ndarray, column: np.ndarray, a: np.ndarray, b: np.ndarray) 
     return np.isnan(error) | (error <= rounding)
 
 
-def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:
-    one, other, column = (table[:, place] for place in (a, b, c))
-    if len({a, b, c}) < 3 or not _close(one + other, column, one, other).all():
+def _is_sum(one: np.ndarray, other: np.ndarray, column: np.ndarray) -> bool:
+    """True where a column is the sum of two in all rows, and not by chance."""
+    if not _close(one + other, column, one, other).all():
         return False
     full = ~np.isnan(one + other + column)
     terms = [each[full] for each in (one, other, column)]
-    if (
-        min((each != 0).sum() for each in terms) < MIN_TERM_ROWS
-        or min(map(_value_range, terms)) == 0
-    ):
+    if any((each != 0).sum() < MIN_TERM_ROWS or np.ptp(each) == 0 for each in terms):
         return False
     wholes = np.concatenate([(terms[0] + terms[1]).round(9), terms[2].round(9)])
     values, index = np.unique(wholes, return_inverse=True)
     rows = len(terms[2])
     counts = [np.bincount(part, minlength=len(values)) / rows for part in np.split(index, 2)]
     return bool(rows * log(max(float(counts[0] @ counts[1]), 1e-300)) < MAX_LOG_CHANCE)
-
-
-def _value_range(values: np.ndarray) -> float:
-    return float(np.ptp(values))

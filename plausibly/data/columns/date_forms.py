@@ -27,6 +27,7 @@ DIRECTIVE_NAMES = {
     "%P": ("am", "pm"),
 }
 DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpPD]|%[1-9]f")
+ODD_NUMBERS = {"Y": (r"\d{4}", "%04d"), "q": ("[1-4]", "%d"), "D": (r"-?\d{1,6}", "%d")}
 TIMES = ("HM", "HMS", "HMSf")
 ALLOWED_LETTERS = {
     "".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))
@@ -70,27 +71,19 @@ class DateForm:
     @cached_property
     def texts(self) -> re.Pattern[str]:
         """Texts of this form: a sign, which only a clock has, and a group for each directive."""
-        pairs = zip(self.directives, self.literals[1:], strict=True)
-        groups = [f"({self._group(directive)}){re.escape(then)}" for directive, then in pairs]
-        sign = "(-?)" if self.signed else "()"
-        return re.compile(sign + re.escape(self.literals[0]) + "".join(groups), re.ASCII)
-
-    def _group(self, directive: str) -> str:
-        """The regular expression of what a directive reads."""
-        if directive in DIRECTIVE_NAMES:
-            return "|".join(DIRECTIVE_NAMES[directive])
-        widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}", "D": r"-?\d{1,6}"}
-        if self.days:
-            widths["H"] = r"\+?\d\d"
-        short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
-        more = r"|[1-9]\d{2,6}" if self.signed and directive[-1] == "H" else ""
-        return widths.get(directive[-1], short + more)
+        found = ("(-?)" if self.signed else "()") + re.escape(self.literals[0])
+        for directive, literal in zip(self.directives, self.literals[1:], strict=True):
+            group = _spell_directive(directive)[0]
+            if directive[-1] == "H":
+                group = rf"\+?{group}" if self.days else group
+                group += r"|[1-9]\d{2,6}" if self.signed else ""
+            found += f"({group}){re.escape(literal)}"
+        return re.compile(found, re.ASCII)
 
     @cached_property
     def _printed(self) -> str:
         """The form for the operator %."""
-        pairs = zip(self.directives, self.literals[1:], strict=True)
-        return self.literals[0] + "".join(_print_format(d) + then for d, then in pairs)
+        return DIRECTIVE.sub(lambda found: _spell_directive(found[0])[1], self.pattern)
 
     @cached_property
     def scale(self) -> int:
@@ -136,22 +129,13 @@ class DateForm:
         """The first and the last tick that can be written."""
         if self.signed or self.days:
             return -MAX_TICKS, MAX_TICKS
-        first, behind = self._span
-        tick = self.seconds or self.months
-        last = (behind * self.scale - 1) // tick
-        return max(first * self.scale // tick, -MAX_TICKS), min(last, MAX_TICKS)
-
-    @property
-    def _span(self) -> tuple[int, int]:
-        """The first second or month that can be written, and the one behind the last."""
-        if self.clock:
-            return 0, 86_400
-        days = ("0001-01-01", "10000-01-01")
+        days = ("1970-01-01", "1970-01-02") if self.clock else ("0001-01-01", "10000-01-01")
         if "y" in self.letters:
             days = (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01")
-        unit: Any = "s" if self.seconds else "M"
-        first, behind = (int(np.datetime64(day, unit).astype(np.int64)) for day in days)
-        return first, behind
+        tick, unit = self.seconds or self.months, "s" if self.seconds else "M"
+        first, behind = np.array(days, f"datetime64[{unit}]").astype(np.int64).tolist()
+        last = (behind * self.scale - 1) // tick
+        return max(first * self.scale // tick, -MAX_TICKS), min(last, MAX_TICKS)
 
     def read(self, texts: list[str]) -> np.ndarray:
         """Each text as whole ticks, int64; OTHER where it is not exactly of this form."""
@@ -264,12 +248,16 @@ def _letters(directives: list[str]) -> str:
     return "".join(sorted(letters))
 
 
-def _print_format(directive: str) -> str:
-    if directive in DIRECTIVE_NAMES:
-        return "%s"
-    if "-" in directive or directive == "%D":
-        return "%d"
-    return f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
+def _spell_directive(directive: str) -> tuple[str, str]:
+    """The regular expression of what a directive reads, and the format of what it prints."""
+    if names := DIRECTIVE_NAMES.get(directive):
+        return "|".join(names), "%s"
+    if directive[-1] in ODD_NUMBERS:
+        return ODD_NUMBERS[directive[-1]]
+    if "-" in directive:
+        return r"0|[1-9]\d?", "%d"
+    width = directive[1] if directive[-1] == "f" else "2"
+    return rf"\d{{{width}}}", f"%0{width}d"
 
 
 def _whole_numbers(directive: str, texts: Any) -> np.ndarray:
