@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from plausibly.data.columns import numbers
-from plausibly.data.columns.cell_arrays import in_ticks
-from plausibly.data.columns.cell_texts import texts_of
+from plausibly.data.columns.cell_types import in_ticks, texts_of
 from plausibly.data.columns.date_forms import without_days
 from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.cell_texts import texts_of
+from plausibly.data.columns.cell_types import texts_of
 from plausibly.data.columns.cells import is_hole
 from plausibly.data.columns.date_patterns import find_date_forms
 from plausibly.data.columns.numbers import MIN_SHARE, ExactNumber, parse_number

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.columns.cell_arrays import dtype_zone
-from plausibly.data.columns.cell_texts import cell_text
+from plausibly.data.columns.cell_types import cell_text, dtype_zone
 from plausibly.data.columns.date_forms import ISO_DATE, form_of, unit_form
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import BooleanColumn, DateColumn, truth_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from plausibly.data.columns import guesses, numbers, types
 from plausibly.data.columns.aside import AsideColumn
-from plausibly.data.columns.cell_arrays import in_ticks
+from plausibly.data.columns.cell_types import in_ticks
 from plausibly.data.columns.cells import is_hole
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.column_sample import ColumnSample

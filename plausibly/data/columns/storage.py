@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import cell_arrays, cell_texts
+from plausibly.data.columns import cell_types
 from plausibly.data.columns.date_forms import ISO_DATE, unit_form
 from plausibly.errors import UserError
 
@@ -50,7 +50,7 @@ class Storage:
     def zone(self) -> Any:
         """The time zone of the type, or None."""
         if self.kind == "date" and not self.dtype.startswith("object"):
-            return cell_arrays.dtype_zone(cell_arrays.dtype_named(self.dtype))
+            return cell_types.dtype_zone(cell_types.dtype_named(self.dtype))
         return None
 
     def arrow(self, decimals: int) -> Any:
@@ -92,20 +92,20 @@ class Storage:
         """Texts of times, a DatetimeIndex without holes, in the zone of this column: in `zone` where it names none."""
         if times.tz is None:
             if self.zone is None or self.local:
-                return cell_texts.stamps(times)
-            return cell_texts.in_utc(times.tz_localize(self.zone, **cell_arrays.CLOCK_CHANGES))
+                return cell_types.stamps(times)
+            return cell_types.in_utc(times.tz_localize(self.zone, **cell_types.CLOCK_CHANGES))
         if self.zone is None:
-            return cell_texts.stamps(times.tz_convert(zone or times.tz).tz_localize(None))
+            return cell_types.stamps(times.tz_convert(zone or times.tz).tz_localize(None))
         return (
-            cell_texts.local_stamps(times.tz_convert(self.zone))
+            cell_types.local_stamps(times.tz_convert(self.zone))
             if self.local
-            else cell_texts.in_utc(times)
+            else cell_types.in_utc(times)
         )
 
     @property
     def cell_type(self) -> Any:
         """The dtype of a cell, of a categorical column that of its categories."""
-        return cell_arrays.dtype_named(self.inner or self.dtype)
+        return cell_types.dtype_named(self.inner or self.dtype)
 
     def file_texts(self, texts: np.ndarray) -> np.ndarray:
         """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
@@ -130,16 +130,16 @@ class Storage:
 
         if self.kind == "category":
             places = np.array([*map(self.categories.index, distinct), -1])
-            inner = cell_arrays.array_of_texts(self.inner, list(self.categories), False)
+            inner = cell_types.array_of_texts(self.inner, list(self.categories), False)
             cells = pd.Categorical.from_codes(places[index], inner, ordered=self.ordered)
         elif self.dtype.startswith("object"):
-            parse = cell_arrays.OBJECT_PARSERS[self.dtype.partition(":")[2]]
+            parse = cell_types.OBJECT_PARSERS[self.dtype.partition(":")[2]]
             known = [*map(parse, distinct), None if self.none else np.nan]
             return pd.Series(np.array(known, dtype=object)[index], dtype="object")
         else:
             holes = bool((index < 0).any())
             texts = [*distinct, None] if holes else list(distinct)
-            own = cell_arrays.array_of_texts(self.dtype, texts, holes, self.local)
+            own = cell_types.array_of_texts(self.dtype, texts, holes, self.local)
             cells = own.take(index % max(len(texts), 1))
         return pd.Series(cells)
 
@@ -156,7 +156,7 @@ def storage_of(series: Any, name: str) -> Storage:
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         inner = pd.Series(dtype.categories)
-        texts, stored = tuple(cell_texts.texts_of(inner, name)[1]), storage_of(inner, name).dtype
+        texts, stored = tuple(cell_types.texts_of(inner, name)[1]), storage_of(inner, name).dtype
         ordered = bool(dtype.ordered)
         return Storage("category", "category", True, False, texts, stored, ordered)
     if isinstance(dtype, pd.StringDtype):
@@ -175,7 +175,7 @@ def storage_kind(series: Any, name: str) -> str:
     """The kind that a column is stored as; of a categorical one that of its categories."""
     import pandas as pd
 
-    series = cell_texts.unbox_objects(series)
+    series = cell_types.unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)
     is_object = series.dtype == np.dtype(object)
@@ -190,12 +190,12 @@ def _word(kind: str, dtype: str, name: str) -> str:
     if TEXT_DTYPES.fullmatch(dtype):
         return "text"
     raise UserError(
-        f"column {name!r} holds {dtype} cells, which cannot be recorded; {cell_texts.LEAVE_OUT_HINT}"
+        f"column {name!r} holds {dtype} cells, which cannot be recorded; {cell_types.LEAVE_OUT_HINT}"
     )
 
 
 def _object_storage(series: Any, name: str) -> Storage:
-    found = cell_texts.object_type(series, name)
+    found = cell_types.object_type(series, name)
     holes = series[series.isna()]
     none = not len(holes) or holes.iloc[0] is None
     exact = found in ("string", "decimal")
@@ -206,7 +206,7 @@ def _local_is_plainer(series: Any) -> bool:
     """True where times in their zone lie on a coarser lattice, such as whole days, than they do in UTC."""
     import pandas as pd
 
-    times = cell_texts.times_of(pd.factorize(series)[1])
+    times = cell_types.times_of(pd.factorize(series)[1])
     utc, wall = (each.tz_localize(None).asi8 for each in (times.tz_convert("UTC"), times))
     return len(times) > 0 and _coarseness(wall, times.unit) > _coarseness(utc, times.unit)
 

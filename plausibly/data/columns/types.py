@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import numbers
-from plausibly.data.columns.cell_arrays import in_ticks
+from plausibly.data.columns.cell_types import in_ticks
 from plausibly.data.columns.cells import ColumnValues, has_text
 from plausibly.data.columns.date_forms import DateForm, form_of, plain_form, without_days
 from plausibly.data.columns.date_patterns import date_ticks_in, reformat_any

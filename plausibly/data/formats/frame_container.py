@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns.aside import AsideColumn
-from plausibly.data.columns.cell_texts import texts_of
+from plausibly.data.columns.cell_types import texts_of
 from plausibly.data.columns.column import Column
 from plausibly.data.columns.conditions import condition_cell
 from plausibly.data.columns.modelled import ModelledColumn
