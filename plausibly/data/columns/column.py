@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from plausibly.data.columns.cell_types import in_ticks, texts_of
 from plausibly.data.columns.date_forms import without_days
 from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError
-from plausibly.events.kinds import Kind
+from plausibly.events.kinds import Kind, lists_to_tuples
 
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
 ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
@@ -120,16 +120,5 @@ class Column(ABC):
         fields = lists_to_tuples(document)
         if "kind" in fields:
             fields["kind"] = Kind.from_json(fields["kind"])
-        fields["storage"] = Storage(**lists_to_tuples(fields["storage"]))
+        fields["storage"] = Storage(**fields["storage"])
         return Column.classes[fields.pop("column")](**fields)
-
-
-def lists_to_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
-    }
-
-
-def change_column(column: Column, **changes: Any) -> Column:
-    """The column with some of what it remembers changed."""
-    return replace(column, **changes)

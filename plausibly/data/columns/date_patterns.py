@@ -77,71 +77,73 @@ def _shape(text: str) -> str:
     return re.sub("[A-Za-z]+", "a", re.sub("[0-9]+", "0", text))
 
 
-def candidate_forms(text: str) -> list[str]:
+def candidate_forms(text: str) -> list[DateForm]:
     """The forms that a text alone can be read as."""
     if not DATE_LIKE.fullmatch(text) or not any(map(str.isdigit, text)):
         return []
     if lasts := DAYS_TEXT.fullmatch(text):
-        return [DAYS + fraction_form(len(lasts[5] or ""))]
+        return [form_of(DAYS + fraction_form(len(lasts[5] or "")))]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
-    if not found:
-        return [form for form in _patterns_by_shape().get(_shape(text), ()) if _fits(form, text)]
+    patterns = _with_time(text, found) if found else _patterns_by_shape().get(_shape(text), [])
+    return [form for form in map(form_of, patterns) if form.texts.fullmatch(text)]
+
+
+def _with_time(text: str, found: re.Match[str]) -> list[str]:
+    """Patterns of a text that ends with a time, or is one."""
     date = text[: found.start()]
     if (found["gap"] is None) != (not date):
         return []
-    days = [form for form in candidate_forms(date) if form_of(form).seconds == 86_400]
-    both = [day + time for day in (days if date else [""]) for time in _times(found)]
-    return [form for form in both if _fits(form, text)]
-
-
-def _fits(form: str, text: str) -> bool:
-    return form_of(form).texts.fullmatch(text) is not None
-
-
-def _times(found: re.Match[str]) -> list[str]:
+    days = [form.pattern for form in candidate_forms(date) if form.seconds == 86_400]
     half = re.sub("[ap]m", "%P", re.sub("[AP]M", "%p", found["half"] or ""))
     second = ":%S" if found["second"] else ""
     second += fraction_form(len(found["fraction"] or ".") - 1)
     hours = ("%I", "%-I") if half else ("%H", "%-H")
     rest = f":%M{second}{half}{found['zone'] or ''}"
-    return [(found["gap"] or "") + hour + rest for hour in hours]
+    gap = found["gap"] or ""
+    return [day + gap + hour + rest for day in (days if date else [""]) for hour in hours]
 
 
 def find_date_forms(texts: list[str], counts: np.ndarray) -> list[str]:
     """The forms that nearly all texts, `counts` times each, are written in; several where day and month may be either."""
-    some = [texts[place] for place in even_places(len(texts), CANDIDATE_TEXTS)]
-    tried = list(dict.fromkeys(form for text in some for form in candidate_forms(text)))
-    few = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
-    tried = [form for form in tried if (form_of(form).read(few) != OTHER).mean() > 0.9]
-    weights = {form: int(counts[_read(texts, form)].sum()) for form in tried}
+    few = _pick_evenly(texts, MAX_TEXTS)
+    tried = _candidates_of(_pick_evenly(texts, CANDIDATE_TEXTS))
+    tried = [form for form in tried if (form.read(few) != OTHER).mean() > 0.9]
+    weights = {form.pattern: int(counts[_is_written(texts, form)].sum()) for form in tried}
     most = max(weights.values(), default=0)
     if most < MIN_SHARE * counts.sum():
         return []
-    orders = {form.replace("%-", "%"): form for form in reversed(tried) if weights[form] == most}
+    likely = [pattern for pattern, weight in weights.items() if weight == most]
+    orders = {pattern.replace("%-", "%"): pattern for pattern in reversed(likely)}
     found = list(orders.values())[::-1]
     # hardly anyone writes 31 December 20-12-31
     return [form for form in found if not form.startswith("%y")] or found
 
 
-def even_places(size: int, most: int) -> list[int]:
-    """Places of at most so many, evenly from first to last."""
-    return sorted({*np.linspace(0, size - 1, min(size, most)).astype(int).tolist()}) if size else []
+def _pick_evenly(texts: list[str], most: int) -> list[str]:
+    """At most so many texts, evenly from first to last."""
+    places = np.linspace(0, len(texts) - 1, min(len(texts), most)).astype(int)
+    return [texts[place] for place in np.unique(places)]
 
 
-def _read(texts: list[str], form: str) -> np.ndarray:
+def _candidates_of(texts: list[str]) -> list[DateForm]:
+    """The forms that any of these texts can be read as, each once."""
+    return list(dict.fromkeys(form for text in texts for form in candidate_forms(text)))
+
+
+def _is_written(texts: list[str], form: DateForm) -> np.ndarray:
     """Which texts are of this form. Of digits alone only those that can be dates by no chance."""
-    values = form_of(form).read(texts)
-    if form not in COMPACT_FORMS:
+    values = form.read(texts)
+    if form.pattern not in COMPACT_FORMS:
         return values != OTHER
-    ends = form_of("%Y%m%d").read(["18000101", "22000101"]) * (1 if form == "%Y%m%d" else 86_400)
+    ends = form_of("%Y%m%d").read(["18000101", "22000101"]) * (86_400 // form.seconds)
     return (values >= ends[0]) & (values < ends[1]) & (len(texts) >= MIN_COMPACT_DATES)
 
 
 def looks_dated(texts: list[str]) -> bool:
     """True where nearly all texts are dates or times, each of some form."""
-    some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
-    dated = sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some)
-    return dated > 0.9 * len(some)
+    some = _pick_evenly(texts, MAX_TEXTS)
+    dated = [any(f.pattern not in COMPACT_FORMS for f in candidate_forms(text)) for text in some]
+    return sum(dated) > 0.9 * len(some)
 
 
 def reformat_any(
@@ -183,7 +185,7 @@ def _beside(text: str, own: DateForm) -> DateForm | None:
 
     With or without zeros before numbers.
     """
-    for form in map(form_of, candidate_forms(text)):
+    for form in candidate_forms(text):
         alike = form.clock == own.clock and (form.zone is None) == (own.zone is None)
         if alike and form.seconds and (own.clock or form.date in (own.date, ISO_DATE)):
             return form
@@ -195,29 +197,22 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
 
     None too where day and month may be either.
     """
-    some = [texts[place] for place in even_places(len(texts), MAX_COMMON_TEXTS)]
-    tried = {
-        form
-        for text in some
-        for form in candidate_forms(text)
-        if form_of(form).seconds and form not in COMPACT_FORMS
-    }
+    tried = _candidates_of(_pick_evenly(texts, MAX_COMMON_TEXTS))
+    tried = [form for form in tried if form.seconds and form.pattern not in COMPACT_FORMS]
     finest = sorted(tried, key=lambda form: _coarseness(form, texts, counts))
     for form in finest[:MAX_FORMS]:
         if _tells(texts, counts, form):
-            swapped = form.translate(str.maketrans("dm", "md"))
-            return None if swapped in tried and _tells(texts, counts, swapped) else form
+            swapped = form.pattern.translate(str.maketrans("dm", "md"))
+            other = [each for each in tried if each.pattern == swapped]
+            return None if any(_tells(texts, counts, each) for each in other) else form.pattern
     return None
 
 
-def _coarseness(form: str, texts: list[str], counts: np.ndarray) -> tuple[Any, ...]:
+def _coarseness(form: DateForm, texts: list[str], counts: np.ndarray) -> tuple[Any, ...]:
     """The seconds of a tick, then the fewest cells that are not of the form."""
-    own = form_of(form)
-    known = own.read(texts) != OTHER
-    return own.seconds / own.scale, -counts[known].sum(), "%-" in form, form
+    known = form.read(texts) != OTHER
+    return form.seconds / form.scale, -counts[known].sum(), "%-" in form.pattern, form.pattern
 
 
-def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:
-    return bool(
-        counts[date_ticks_in(texts, form_of(form)) != OTHER].sum() >= MIN_SHARE * counts.sum()
-    )
+def _tells(texts: list[str], counts: np.ndarray, form: DateForm) -> bool:
+    return bool(counts[date_ticks_in(texts, form) != OTHER].sum() >= MIN_SHARE * counts.sum())

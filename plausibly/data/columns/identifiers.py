@@ -49,8 +49,6 @@ class IdPiece:
     lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "letters", tuple(self.letters))
-        object.__setattr__(self, "lengths", tuple(self.lengths))
         places = len(self.letters)
         if places > MAX_PLACES or len(self.lengths) != places or not all(self.letters):
             raise ValueError(

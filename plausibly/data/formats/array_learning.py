@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from plausibly.data.columns.column import Column, change_column
+from plausibly.data.columns.column import Column
 from plausibly.data.columns.numbers import MAX_REAL, decimal_step, learn_real
 from plausibly.data.columns.types import BooleanColumn, RealColumn
 from plausibly.data.files.images import DEEP_GRAY_BITS
@@ -109,9 +109,9 @@ def _learn_matrix(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
 def _fix_kind(column: Column) -> Column:
     """Bits of an array are bits for ever, and its real numbers are numbers."""
     if isinstance(column, RealColumn):
-        return change_column(column, kind=replace(column.kind, open=False))
+        return replace(column, kind=replace(column.kind, open=False))
     if isinstance(column, BooleanColumn):
-        return change_column(column, kind=Category(2, missing=column.kind.missing))
+        return replace(column, kind=Category(2, missing=column.kind.missing))
     return column
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plausibly.data.columns.column import Column, lists_to_tuples
+from plausibly.data.columns.column import Column
 from plausibly.data.events import Document
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.array_container import ArrayContainer, LabelledContainer, RealContainer
@@ -14,6 +14,7 @@ from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer
 from plausibly.data.labels import label_from_json
 from plausibly.errors import UserError
+from plausibly.events.kinds import lists_to_tuples
 from plausibly.events.schema import Schema
 
 MAX_COLUMNS = 100_000

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
-from plausibly.data.columns.column import Column, change_column
+from plausibly.data.columns.column import Column
 from plausibly.data.columns.column_sample import count_texts
 from plausibly.data.columns.guesses import KEY_REASON
 from plausibly.data.columns.identifiers import is_smooth
@@ -135,9 +135,9 @@ def _learn_column(
     sight = count_texts(series, name, stored)
     column = guessing.guess_column(sight, kinds.get(name, kinds.get("*")))
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
-        return change_column(column, unforeseen=share_of_new(0, rows))
+        return replace(column, unforeseen=share_of_new(0, rows))
     if sight.storage == Storage("str", "text"):
-        return change_column(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
+        return replace(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
     return column
 
 

@@ -2,7 +2,7 @@
 
 from plausibly.events.kinds.category import Category
 from plausibly.events.kinds.grid import Grid
-from plausibly.events.kinds.kind import MAX_CODES, MISSING, OTHER, Kind
+from plausibly.events.kinds.kind import MAX_CODES, MISSING, OTHER, Kind, lists_to_tuples
 from plausibly.events.kinds.level import Level
 from plausibly.events.kinds.real import (
     HOLE,
@@ -28,5 +28,6 @@ __all__ = [
     "Kind",
     "Level",
     "Real",
+    "lists_to_tuples",
     "real_kinds",
 ]

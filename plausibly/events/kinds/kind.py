@@ -175,10 +175,7 @@ class Kind(ABC):
     @staticmethod
     def from_json(document: dict[str, Any]) -> Kind:
         """Raises ValueError for an unknown kind, TypeError for unknown fields."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in document.items()
-        }
+        fields = lists_to_tuples(document)
         word = fields.pop("kind", None)
         if word not in Kind.classes:
             raise ValueError(f"unknown kind {word!r}; known: {', '.join(Kind.classes)}")
@@ -193,6 +190,13 @@ class Kind(ABC):
             raise ValueError(
                 "a hole, where there was none before" if hole.any() else "a value not foreseen"
             )
+
+
+def lists_to_tuples(value: Any) -> Any:
+    """A document with tuples, as fields of dataclasses are, in place of lists."""
+    if isinstance(value, dict):
+        return {key: lists_to_tuples(own) for key, own in value.items()}
+    return tuple(map(lists_to_tuples, value)) if isinstance(value, list) else value
 
 
 def check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
