@@ -108,8 +108,9 @@ def _is_number(column: ModelledColumn) -> bool:
 
 
 def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
-    dated = isinstance(column, DateColumn)
-    return column.day_numbers(cells) if dated else column.numbers(cells)
+    if isinstance(column, DateColumn):
+        return column.day_numbers(cells)
+    return column.numbers(cells)
 
 
 def find_sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:

@@ -160,7 +160,7 @@ class RealContainer(ArrayContainer):
             raise ValueError("arrays of real numbers are of the kind Real")
 
     def blocks(self, first: int = 0) -> list[Block]:
-        return [RealBlock(self.schema.kinds, self.names, self.dtype)]
+        return [RealBlock(self.schema.kinds, self.names, self.dtype)]  # type: ignore[arg-type]
 
     @property
     def form(self) -> str:
