@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +17,7 @@ from plausibly.system.randomness import by_row
 # share of rows with hidden cells while a network learns, and of the cells of such rows
 ROW_SHARE = 0.2
 CELL_SHARE = 0.2
+DATA_LOOKS = 5  # looks at the data, each for as many variables, where these are learned one by one
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,29 @@ class Counting(Objective):
 
     def passes(self, model: Any) -> list[Pass]:
         return [Pass("counting", model.statistics, model.learn)]
+
+
+class Growing(Objective):
+    """Learns variables one by one from all rows at once, `model.grow(ranks, codes, held_out)`.
+
+    So many variables on trial tell how long a look takes.
+    """
+
+    def __init__(self, trial: int) -> None:
+        super().__init__()
+        self.trial = trial
+
+    def passes(self, model: Any) -> list[WholePass]:
+        ends = [round(model.schema.size * k / DATA_LOOKS) for k in range(DATA_LOOKS + 1)]
+        ranges = [range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if a < b]
+        return [self.look(model, ranks) for ranks in ranges]
+
+    def look(self, model: Any, ranks: range) -> WholePass:
+        some = ranks[len(ranks) // 2 :][: self.trial]
+
+        def part(codes: Tensor, held_out: Tensor) -> float:
+            model.grow(some, codes, held_out)
+            return len(some) / len(ranks)
+
+        name = f"variables {ranks[0] + 1} to {ranks[-1] + 1}"
+        return WholePass(name, partial(model.grow, ranks), part)

@@ -8,7 +8,6 @@ together, which is what sparse and structured data ask for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import shuffle_order
-from plausibly.objectives import Objective, WholePass
+from plausibly.objectives import Growing
 from plausibly.outcomes.categorical import Bernoulli
 from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
@@ -27,9 +26,7 @@ from plausibly.system.threads import run_in_threads
 if TYPE_CHECKING:
     from plausibly.kernels.boosting import SortedRows
 
-# looks at the data, each for as many variables, of which so many tell how long it takes
-DATA_LOOKS = 5
-TRIAL_VARIABLES = 8
+TRIAL_VARIABLES = 8  # which tell how long a look takes
 # curvature of a child; rounds without a better one on held-out rows
 MIN_CURVATURE = 0.01
 PATIENCE_ROUNDS = 15
@@ -81,7 +78,7 @@ class Boosted(AutoregressiveModel):
         self.schema, self.depth, self.rounds, self.rate = schema, depth, rounds, rate
         self.strength, self.share, self.shuffle = strength, share, shuffle
         self.order = shuffle_order(range(schema.size), shuffle)
-        self.objective = Boosting()
+        self.objective = Growing(TRIAL_VARIABLES)
         # of each bit in its order, as are the trees
         self.base = nn.Parameter(torch.zeros(schema.size), requires_grad=False)
         self.allocate([0] * schema.size)
@@ -219,23 +216,3 @@ class Boosted(AutoregressiveModel):
 def event_bits(x: Tensor, order: Sequence[int]) -> np.ndarray:
     """Events as bits, (variables, rows), in that order."""
     return np.ascontiguousarray(x.flatten(1)[:, list(order)].to("cpu", torch.uint8).numpy().T)
-
-
-class Boosting(Objective):
-    """Looks at all rows at once, for some variables at a time."""
-
-    def passes(self, model: Boosted) -> list[WholePass]:
-        ends = [round(model.schema.size * k / DATA_LOOKS) for k in range(DATA_LOOKS + 1)]
-        ranges = [range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if a < b]
-        return [self.look(model, ranks) for ranks in ranges]
-
-    def look(self, model: Boosted, ranks: range) -> WholePass:
-        some = ranks[len(ranks) // 2 :][:TRIAL_VARIABLES]
-
-        def part(codes: Tensor, held_out: Tensor) -> float:
-            model.grow(some, codes, held_out)
-            return len(some) / len(ranks)
-
-        return WholePass(
-            f"bits {ranks[0] + 1} to {ranks[-1] + 1}", partial(model.grow, ranks), part
-        )
