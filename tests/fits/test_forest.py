@@ -1,0 +1,180 @@
+"""Forests: leaves hold what rows say, what is mixed is what an independent count gives, and saved trees are looked at."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from plausibly.events.kinds import Category, Grid, Real
+from plausibly.events.schema import Schema
+from plausibly.families.growing import FORESTS, grow_forests, order_levels
+from plausibly.families.stacked import mix_laws
+from plausibly.kernels.leaves import UNKNOWN, add_leaves
+from plausibly.models import MODELS
+from plausibly.system.threads import take_threads
+from plausibly.training.loop import fit_by_counting, prepare
+
+Forest = MODELS["forest"]
+NUMBER = Grid(edges=tuple(range(1, 20)), missing=True)
+ROWS = 3000
+TABLE = Schema((4,), (Category(5), NUMBER, Real(edges=(-1.0, 0.0, 1.0), missing=True), Category(2)))
+
+
+def some_rows(seed: int) -> torch.Tensor:
+    """Rows in which the last bit is 1 nearly only where a number is above a threshold and a real one below another."""
+    chance = np.random.default_rng(seed)
+    level, number = chance.integers(0, 5, ROWS), chance.integers(0, 21, ROWS)
+    real = chance.normal(level == 2, 1.0)
+    told = np.where((number >= 12) & (real < 0), 0.95, 0.05)
+    rows = np.column_stack([level, number, real, chance.random(ROWS) < told])
+    return torch.from_numpy(rows).float()
+
+
+def fitted(rows: torch.Tensor, held_out: torch.Tensor, **arguments: int) -> torch.nn.Module:
+    model = Forest(TABLE, **arguments)
+    prepare(model, rows, 0)
+    for _ in fit_by_counting(model, rows, held_out):
+        pass
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def forest() -> torch.nn.Module:
+    return fitted(some_rows(0), some_rows(1), trees=4)
+
+
+def test_what_three_columns_say_together_is_found(forest):
+    """The last bit's mean log p is within 0.05 nats of the law that rows were drawn from, whose own is -0.1985."""
+    test = some_rows(2)
+    truth = 0.95 * np.log(0.95) + 0.05 * np.log(0.05)
+    found = forest.log_conditionals(test)[:, 3]
+    assert abs(float(found.mean()) - truth) < 0.05 + 6 * float(found.std()) / ROWS**0.5
+
+
+@pytest.mark.parametrize("kind", [Category(4), NUMBER])
+def test_leaves_hold_what_rows_of_theirs_hold(kind):
+    """Each row's law is the mean over trees of the share of each code among all rows of its leaf, found without leaves:
+    rows are of one leaf where they go the same way at each split."""
+    chance = np.random.default_rng(3)
+    features = chance.integers(-1, 6, (200, 3)).astype(np.int16)
+    codes = (features.sum(1) + chance.integers(0, 2, 200)) % kind.codes
+    nodes, entries, roots = grow_forests(features, codes.astype(np.int64), kind, 3, 0)
+    for number in range(len(FORESTS)):
+        expected = np.zeros((200, kind.codes))
+        for root in roots[number]:
+            paths = [path_of(row, nodes, root) for row in features]
+            for r, path in enumerate(paths):
+                own = codes[[other == path for other in paths]]
+                expected[r] += np.bincount(own, minlength=kind.codes) / len(own) / 3
+        found = np.zeros((200, kind.codes))
+        add_leaves(features, nodes, entries, roots[number], found)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def path_of(row, nodes, node):
+    path = []
+    while nodes[node, 0] >= 0:
+        node = nodes[node, 2] if row[nodes[node, 0]] <= nodes[node, 1] else nodes[node, 3]
+        path.append(int(node))
+    return tuple(path)
+
+
+def test_no_leaf_is_grown_from_fewer_rows_than_it_must(forest):
+    for each in forest.each():
+        for roots, (least, _) in zip(each.roots, FORESTS, strict=True):
+            for root in roots.tolist():
+                leaves = [node for node in below(each.nodes, root) if each.nodes[node, 0] < 0]
+                held = [
+                    int(each.entries[slice(*each.nodes[leaf, 2:4]), 1].sum()) for leaf in leaves
+                ]
+                assert sum(held) == ROWS
+                assert min(held) >= least
+
+
+def below(nodes, root):
+    found = [root]
+    for node in found:
+        if nodes[node, 0] >= 0:
+            found += nodes[node, 2:4].tolist()
+    return found
+
+
+def test_a_cell_that_says_nothing_is_averaged_over():
+    """Both ways of a split by the rows that went there, through two levels."""
+    nodes = np.array(
+        [[0, 0, 1, 2, 10], [-1, 0, 0, 1, 6], [1, 3, 3, 4, 4], [-1, 0, 1, 2, 3], [-1, 0, 2, 3, 1]],
+        np.int32,
+    )
+    entries = np.array([[0, 6], [1, 3], [2, 1]], np.int16)
+    features = np.array(
+        [[UNKNOWN, 9], [1, UNKNOWN], [UNKNOWN, UNKNOWN], [0, UNKNOWN]], dtype=np.int16
+    )
+    found = np.zeros((4, 3))
+    add_leaves(features, nodes, entries, np.array([0], np.int32), found)
+    expected = [[0.6, 0, 0.4], [0, 0.75, 0.25], [0.6, 0.3, 0.1], [1, 0, 0]]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_levels_that_are_alike_stand_together():
+    """Levels 0 and 3 hold the same, and so do 1, 2 and 4: along the first axis neither group parts the other."""
+    alike, other = [90.0, 10.0, 50.0], [20.0, 80.0, 50.0]
+    places = order_levels(np.array([alike, other, other, alike, other]), 1)[0]
+    assert sorted(places) == [0, 1, 2, 3, 4]
+    assert {places[0], places[3]} in ({0, 1}, {3, 4})
+
+
+def test_weights_are_the_likeliest():
+    """Those of EM against a general optimiser, with the same rows given to each law beforehand."""
+    told = np.random.default_rng(0).dirichlet([0.5, 1.0, 2.0], 400)
+
+    def loss(free: np.ndarray) -> float:
+        weights = np.exp(free) / np.exp(free).sum()
+        return float(-np.log(told @ weights).sum() - 0.1 * np.log(weights).sum())
+
+    best = minimize(loss, np.zeros(3), method="BFGS").fun
+    assert loss(np.log(mix_laws(told))) == pytest.approx(best, abs=0.05)
+
+
+def test_fits_do_not_depend_on_threads_and_do_on_seeds():
+    rows, held_out = some_rows(0)[:300], some_rows(1)[:100]
+    with take_threads(1):
+        one = fitted(rows, held_out, trees=2).state_dict()
+    with take_threads(2):
+        two = fitted(rows, held_out, trees=2).state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    other = Forest(TABLE, trees=2)
+    prepare(other, rows, 1)
+    assert other.seed != one["seed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("nodes", (0, 2), 0),  # a child that is its own parent never ends
+        ("nodes", (0, 3), 1 << 20),
+        ("nodes", (0, 0), 30),
+        ("entries", (0, 0), 99),
+        ("entries", (0, 1), 0),
+        ("roots", (0, 0), -1),
+        ("parent", (), 3),
+    ],
+)
+def test_saved_trees_that_are_none_are_refused(forest, name, place, value):
+    state = copy.deepcopy(forest.state_dict())
+    state[f"conditionals.2.{name}"][place] = value
+    with pytest.raises(ValueError, match="the saved trees are none"):
+        Forest(TABLE, trees=4).restore(state)
+
+
+def test_a_saved_forest_says_the_same(forest):
+    other = Forest(TABLE, trees=4)
+    other.restore(forest.state_dict())
+    x = some_rows(2)[:50]
+    assert torch.equal(other.log_prob(x), forest.log_prob(x))
+    assert other.free_parameters == forest.free_parameters > ROWS
+
+
+def test_too_many_variables_are_refused():
+    assert "more than 2,000" in (Forest.accepts(Schema((2001,), (Category(2),) * 2001)) or "")
