@@ -124,13 +124,13 @@ class Conditional(nn.Module):
         self._keep("places", torch.from_numpy(places))
 
     def _count_pairs(self, one: int, other: int, codes: np.ndarray) -> np.ndarray:
-        """How many rows have each pair of codes, (codes of one, codes of the other)."""
+        """The number of rows with each pair of codes, (codes of one, codes of the other)."""
         size, other_size = self.schema.codes[one], self.schema.codes[other]
         pairs = codes[:, one] * other_size + codes[:, other]
         return np.bincount(pairs, minlength=size * other_size).reshape(size, other_size)
 
     def see(self, codes: np.ndarray) -> np.ndarray:
-        """What trees see of codes, (rows,): (rows, features) int16."""
+        """The numbers by which trees see codes, (rows,): (rows, features) int16."""
         return np.asarray(self.places.cpu().numpy()[:, codes].T)
 
     def forward(self, rows: SeenRows) -> np.ndarray:
@@ -142,7 +142,7 @@ class Conditional(nn.Module):
         return np.asarray(found / found.sum(1, keepdims=True))
 
     def _laws(self, rows: SeenRows) -> Iterator[np.ndarray]:
-        """What is mixed, each (rows, codes) or (codes,): only the first two before it has learned."""
+        """The laws that are mixed, each (rows, codes) or (codes,): two before it has learned."""
         yield self.marginal
         yield self.even
         if not len(self.table):

@@ -81,10 +81,10 @@ class Forest(AutoregressiveModel):
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
         model = cls(schema, trees=2)
-        model.grow(range(schema.size), *(model._draw_rows(seed) for seed in (0, 1)))
+        model.grow(range(schema.size), *(model.draw_marginals(seed) for seed in (0, 1)))
         return model
 
-    def _draw_rows(self, seed: int) -> Tensor:
+    def draw_marginals(self, seed: int) -> Tensor:
         """Events with codes drawn from the marginals."""
         pick = torch.Generator("cpu").manual_seed(seed)
         each = [torch.from_numpy(one.marginal) for one in self.each()]
