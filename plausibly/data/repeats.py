@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from plausibly.data import splits
 from plausibly.data.columns.cells import ColumnValues
 from plausibly.data.events import Events
 from plausibly.errors import count_phrase
@@ -14,10 +13,10 @@ def describe_repeats(events: dict[str, Events]) -> list[str]:
     """Notes on held-out rows that also occur in training; none where too many rows train for their values to be kept."""
     if "shown" in events:
         return []
-    train = comparable_rows(events["train"])
+    known = {row.tobytes() for row in comparable_rows(events["train"])}
     notes = []
     for name in ("valid", "test"):
-        if count := splits.count_repeats(train, comparable_rows(events[name])):
+        if count := sum(row.tobytes() in known for row in comparable_rows(events[name])):
             rows = count_phrase(len(events[name]), f"{name} row")
             notes.append(f"{count} of {rows} also occur{'s' if count == 1 else ''} in train")
     return notes

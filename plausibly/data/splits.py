@@ -38,10 +38,7 @@ def split_at_random(rows: int, seed: int) -> Split:
         raise UserError(
             f"{rows} row{'' if rows == 1 else 's'} cannot be split: training, validation and test need one each"
         )
-    held = max(1, rows // HELD_OUT_EVERY)
-    valid, test, calibration, train = _shuffle_parts(
-        rows, seed, held, held, rows // CALIBRATION_EVERY
-    )
+    valid, test, calibration, train = _shuffle_parts(rows, seed, 2)
     return Split(train, valid, test, calibration)
 
 
@@ -49,14 +46,13 @@ def split_rest(rows: int, seed: int) -> Split:
     """As `at_random` for files that bring one of the held-out parts: the other one is `test`, and `valid` is empty."""
     if rows < 2:
         raise UserError("one row cannot be split: training and validation need one each")
-    test, calibration, train = _shuffle_parts(
-        rows, seed, max(1, rows // HELD_OUT_EVERY), rows // CALIBRATION_EVERY
-    )
+    test, calibration, train = _shuffle_parts(rows, seed, 1)
     return Split(train, test[:0], test, calibration)
 
 
-def _shuffle_parts(rows: int, seed: int, *sizes: int) -> list[np.ndarray]:
-    """Parts of these sizes, and what is left, each in the order of the rows."""
+def _shuffle_parts(rows: int, seed: int, held_out: int) -> list[np.ndarray]:
+    """So many held-out parts, one for calibration, and what is left, each in the order of the rows."""
+    sizes = [max(1, rows // HELD_OUT_EVERY)] * held_out + [rows // CALIBRATION_EVERY]
     order = np.random.default_rng(seed).permutation(rows)
     return [np.sort(part) for part in np.split(order, np.cumsum(sizes))]
 
@@ -191,9 +187,3 @@ def _refuse_holes(series: Any, name: str) -> None:
         raise UserError(
             f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row"
         )
-
-
-def count_repeats(train: np.ndarray, held: np.ndarray) -> int:
-    """The number of held-out rows, (n, width) of any plain type, that also occur in training."""
-    known = {row.tobytes() for row in train}
-    return sum(row.tobytes() in known for row in held)

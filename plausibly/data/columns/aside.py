@@ -16,10 +16,8 @@ from plausibly.data.columns.identifiers import IdGenerator, IdPiece
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-
-TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(
-    3
-)  # ways to code the texts of a column that is set aside
+# ways to code the texts of a column that is set aside
+TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(3)
 WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])  # of these ways
 
 

@@ -125,13 +125,10 @@ def reader_dtype(column: Column, sight: ColumnSample) -> str:
         return whole if column.style == "whole" else "float64"
     if isinstance(column, types.GridColumn):
         return whole if not column.decimals and _have_no_points(sight) else "float64"
-    if isinstance(column, types.BooleanColumn) and set(map(str.lower, sight.texts)) == {
-        "true",
-        "false",
-    }:
-        if set(sight.texts) != {"True", "False"}:
-            return "str"
-        return "boolean" if column.holes else "bool"
+    truths = {*map(str.lower, sight.texts)} == {"true", "false"}
+    if isinstance(column, types.BooleanColumn) and truths:
+        read = "boolean" if column.holes else "bool"
+        return read if {*sight.texts} == {"True", "False"} else "str"
     labels = isinstance(column, types.CategoryColumn) or not sight.texts
     return "str" if labels or not _are_whole(sight) else whole
 

@@ -90,17 +90,13 @@ class Storage:
 
     def time_texts(self, times: Any, zone: Any = None) -> list[str]:
         """Texts of times, a DatetimeIndex without holes, in the zone of this column: in `zone` where it names none."""
-        if times.tz is None:
-            if self.zone is None or self.local:
-                return cell_types.stamps(times)
-            return cell_types.in_utc(times.tz_localize(self.zone, **cell_types.CLOCK_CHANGES))
-        if self.zone is None:
-            return cell_types.stamps(times.tz_convert(zone or times.tz).tz_localize(None))
-        return (
-            cell_types.local_stamps(times.tz_convert(self.zone))
-            if self.local
-            else cell_types.in_utc(times)
-        )
+        if times.tz is None and self.zone is not None and not self.local:
+            times = times.tz_localize(self.zone, **cell_types.CLOCK_CHANGES)
+        elif times.tz is not None and self.zone is None:
+            times = times.tz_convert(zone or times.tz).tz_localize(None)
+        elif times.tz is not None and self.local:
+            return cell_types.local_stamps(times.tz_convert(self.zone))
+        return cell_types.in_utc(times)
 
     @property
     def cell_type(self) -> Any:
