@@ -1,15 +1,19 @@
 """Folders of images as viewers show them, whatever they were saved as; what is done to them is said in a line."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from plausibly.data import load, load_rows
 from plausibly.data.dataset import Dataset
 from plausibly.data.formats.builders import format_from_json
+from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
 
 MANY, MORE = 12, {"save_all": True, "append_images": [Image.new("L", (8, 8))]}
@@ -242,3 +246,39 @@ def test_held_out_folders(tmp_path: Path) -> None:
     data = load(str(train), test=str(test))
     assert data.rows == {"train": 11, "valid": 1, "test": 12, "calibration": 0}
     assert np.array_equal(data.format.rows(data.test)[3], gray(53))
+
+
+def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "a.png")  # so many that Pillow warns
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("it was decoded"))
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(UserError, match=r"a\.png has 90,000,000 pixels; .* 67,108,864 are read"),
+    ):
+        load(str(tmp_path))
+
+
+def test_pages_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page only says where the next one is."""
+    counted = property(lambda image: pytest.fail("pages were counted"))
+    monkeypatch.setattr(TiffImageFile, "n_frames", counted)
+    monkeypatch.setattr(GifImageFile, "n_frames", counted)
+    for number in range(9):
+        image = Image.fromarray(np.full((4, 4), 20 * number + 5, np.uint8))
+        image.save(tmp_path / f"{number}.{'tif' if number % 2 else 'gif'}", **MORE)
+    notes = load(str(tmp_path)).notes
+    assert "9 of 9 images are of several frames or pages, and the first is read" in notes
+
+
+def test_only_what_is_read_tells_whether_images_changed(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 7).save(tmp_path / "a.png")
+    before = open_source(str(tmp_path)).fingerprint()
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._a.png"):
+        (tmp_path / name).write_bytes(b"\0" * 9)
+    with open(tmp_path / "backup.tar", "wb") as other:
+        other.truncate(8 << 30)  # to read it would take many seconds
+    assert open_source(str(tmp_path)).fingerprint() == before
+    Image.new("L", (4, 4), 8).save(tmp_path / "a.png")
+    assert open_source(str(tmp_path)).fingerprint() != before

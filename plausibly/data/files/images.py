@@ -6,6 +6,7 @@ gray the upper 8 of the bits in use are kept.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ SUFFIXES = tuple(
 # no other is started, whatever a file is called
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_DEFAULT_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
+MAX_PIXELS = 1 << 26  # of one image, whose pixels take up to 13 bytes each while it is read
 DEEP_GRAY_BITS = 16  # bits of deep gray, where no image told how many are in use
 ORIENTATION_TAG = 0x0112  # of EXIF; 1 is upright
 
@@ -53,7 +55,8 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
         tables = describe_tables(folder)
         advice = f"; {tables}" if tables else ""
         raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)}){advice}")
-    return images, [path for path in files if path not in set(images)]
+    known = set(images)
+    return images, [path for path in files if path not in known]
 
 
 def _is_hidden(path: Path) -> bool:
@@ -132,11 +135,13 @@ def _open_image(path: Path) -> Iterator[Any]:
 
     try:
         with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
             open(path, "rb") as file,
             Image.open(file, formats=PILLOW_FORMATS) as image,
         ):  # by path, turned TIFFs are mapped askew
+            _refuse_pixels(image, path)
             yield image
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers each raise their own
         raise UserError(
@@ -144,11 +149,21 @@ def _open_image(path: Path) -> Iterator[Any]:
         ) from error
 
 
+def _refuse_pixels(image: Any, path: Path) -> None:
+    """UserError where an image is too large to be decoded."""
+    if (pixels := image.width * image.height) > MAX_PIXELS:
+        raise UserError(
+            f"{path} has {pixels:,} pixels; images of at most {MAX_PIXELS:,} are read: make it smaller"
+        )
+
+
 def _reason(error: Exception) -> str:
-    """The reason of an error, without the names of objects in memory."""
+    """The reason of an error in a line, without the names of objects in memory."""
     from PIL import UnidentifiedImageError
 
-    return "of no form that is read" if isinstance(error, UnidentifiedImageError) else str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "of no form that is read"
+    return "".join(str(error).splitlines()[:1])[:200] or type(error).__name__
 
 
 def _read_header(path: Path) -> ImageHeader:
@@ -211,7 +226,7 @@ class ImageReader:
         deep = ";16" in str(image.tile) and not _is_deep(image)
         found = {
             "turned": _is_turned(image),
-            "frames": getattr(image, "n_frames", 1) > 1,
+            "frames": getattr(image, "is_animated", False),
             "halved": deep,
         }
         self.done.update(word for word in found if found[word])
@@ -221,7 +236,7 @@ class ImageReader:
         """Deep gray, of which the upper 8 bits in use are kept."""
         from PIL import Image
 
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         if values.min() < 0 or values.max() >> self.depth:
             held, uses = (
                 f"{values.min()} to {values.max()}",
@@ -232,7 +247,8 @@ class ImageReader:
             )
         clear = values == image.info.get("transparency", -1)
         self.done.update(["transparent"] if clear.any() else [])
-        return Image.fromarray(np.where(clear, 255, values >> self.depth - 8).astype(np.uint8))
+        shallow = (values >> self.depth - 8).astype(np.uint8)
+        return Image.fromarray(np.where(clear, np.uint8(255), shallow))
 
     def _on_paper(self, image: Any) -> Any:
         """The image on white, where it is transparent."""
