@@ -132,7 +132,7 @@ def parse_literal(text: str) -> Any:
     """A number, true or false where the text is one, else the text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from plausibly.errors import UserError, did_you_mean
 from plausibly.runs.record import Record
 from plausibly.training.estimates import steps_within
 from plausibly.training.plan import Plan, TrainingProgress, default_every, default_steps
+
+MAX_SETTING = 10**9  # of training: steps would take years
 
 
 @dataclass
@@ -74,7 +77,7 @@ def make_settings(
     }
     check_train_settings(train)
     arguments = nest_arguments(values)
-    if budget is not None and not budget > 0:
+    if budget is not None and not 0 < budget < inf:
         raise UserError(f"a budget of {budget} s is none; 60 is")
     if steps is not None:
         train["steps"] = steps
@@ -104,6 +107,8 @@ def check_train_settings(train: Mapping[str, Any]) -> None:
             )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"train.{name} = {value!r}; it is a number")
+        if not abs(value) <= MAX_SETTING:
+            raise UserError(f"train.{name} = {value}; it is a number up to {MAX_SETTING:,}")
     types = plan_types()
     for name, value in train.items():
         if types.get(name) is int and value != int(value):

@@ -25,7 +25,7 @@ from plausibly.networks.pairs import NETWORKS
 from plausibly.networks.perceptron import Perceptron
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients
-from plausibly.system.arguments import check_range
+from plausibly.system.arguments import check_range, is_whole_number
 from plausibly.system.parts import build_part
 
 
@@ -71,9 +71,10 @@ class HierarchicalVAE(LatentModel):
         shape: str = "normal",
         context: Sequence[int] = (),
     ) -> None:
-        if len(levels) < 2 or min(levels) < 1:
+        fits = isinstance(levels, list | tuple) and all(map(is_whole_number, levels))
+        if not fits or len(levels) < 2 or min(levels) < 1:
             raise ValueError(
-                f"levels = {list(levels)}; two or more, each of at least one latent, such as [8, 16]"
+                f"levels = {levels}; two or more, each of at least one latent, such as [8, 16]"
             )
         check_range("hierarchical_vae: width", width, 1, 100_000)
         super().__init__(schema, sum(levels), context, components, shape)

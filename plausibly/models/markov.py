@@ -20,6 +20,7 @@ from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tables import ConditionalTables, smooth_counts
 from plausibly.families.tabular import TabularModel
+from plausibly.system.arguments import is_whole_number
 
 MAX_CELLS = 1 << 24  # cells of all tables together
 
@@ -41,7 +42,7 @@ class Markov(TabularModel):
 
     def __init__(self, schema: Schema, k: int = 1) -> None:
         super().__init__(schema)
-        if not 1 <= k <= 16:
+        if not is_whole_number(k) or not 1 <= k <= 16:
             raise ValueError(
                 f"markov: k = {k}; the number of earlier variables looked at is 1 to 16"
             )

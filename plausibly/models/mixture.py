@@ -28,6 +28,7 @@ from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
 from plausibly.objectives import Objective, Pass
+from plausibly.system.arguments import is_whole_number
 
 PARTS: dict[str, type[TractableModel]] = {
     "independent": Independent,
@@ -67,9 +68,9 @@ class Mixture(TractableSum):
         super().__init__()
         if parts not in (*PARTS, None):
             raise ValueError(f"parts = {parts!r}; they are {', '.join(PARTS)}")
-        if not 1 <= components <= 1000:
+        if not is_whole_number(components) or not 1 <= components <= 1000:
             raise ValueError(f"components = {components}; 1 to 1,000 of them")
-        if iterations < 2:
+        if not is_whole_number(iterations) or iterations < 2:
             raise ValueError(f"iterations = {iterations}; at least 2 passes after each split")
         self.schema, self.parts = schema, parts
         self.components, self.iterations = components, iterations

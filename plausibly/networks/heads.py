@@ -19,6 +19,7 @@ from plausibly.outcomes.categorical import Bernoulli, Categorical
 from plausibly.outcomes.densities import DENSITIES, MixtureDensity
 from plausibly.outcomes.outcome import Outcome, Single
 from plausibly.outcomes.product import Product
+from plausibly.system.arguments import is_whole_number
 
 
 def initial_uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
@@ -41,7 +42,7 @@ class Head(nn.Module):
 
     def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
         super().__init__()
-        if not 1 <= components <= 1000 or shape not in DENSITIES:
+        if not is_whole_number(components) or not 1 <= components <= 1000 or shape not in DENSITIES:
             raise ValueError(
                 f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(DENSITIES)}"
             )

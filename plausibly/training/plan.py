@@ -17,6 +17,7 @@ LEAST = {
     "warmup": 0,
     "weight_decay": 0,
 }
+MAX_STEPS = 10**9  # which would take years
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Plan:
                 raise UserError(
                     f"train.{name} = {getattr(self, name)}; it must be at least {least}"
                 )
+        if self.steps > MAX_STEPS:
+            raise UserError(f"{self.steps:,} steps of training; at most {MAX_STEPS:,} are taken")
         for name in ("rate", "clip"):
             if not getattr(self, name) > 0:
                 raise UserError(f"train.{name} = {getattr(self, name)}; it must be more than 0")

@@ -1,16 +1,21 @@
 """Every constructor argument is described where `plausibly models NAME` finds it."""
 
 import json
+import math
 import re
 
+import numpy as np
 import pytest
 
+from plausibly.errors import UserError
 from plausibly.evaluation.abilities import describe_model
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 from plausibly.system.arguments import check_range
 from plausibly.system.parts import Part, describe_arguments, list_arguments, parse_arguments
+from plausibly.training.plan import Plan
 
 PARTS = dict.fromkeys(
     part for kind in MODELS.values() for parts in kind.choices.values() for part in parts
@@ -161,9 +166,57 @@ def test_a_hierarchy_has_two_levels_or_more_of_a_latent_at_least(levels):
 def test_the_ends_of_a_range_are_in_it():
     check_range("an end", 1, 1, 2)
     check_range("an end", 2, 1, 2)
-    for value in (0.999, 2.001):
+    check_range("an end", 0.999, 0.999, 2)
+    for value in (0.999, 2.001, 0, 3):
         with pytest.raises(ValueError, match="an end"):
             check_range("an end", value, 1, 2)
+    for value in (0.989, 2.001):
+        with pytest.raises(ValueError, match=r"it can be 0\.99 to 2"):
+            check_range("an end", value, 0.99, 2)
+
+
+@pytest.mark.parametrize("value", [1.5, math.nan, math.inf, True, "3", None, [2], 2.0])
+def test_between_whole_ends_numbers_are_whole(value):
+    with pytest.raises(ValueError, match="it can be a whole number from 1 to 3"):
+        check_range("hidden", value, 1, 3)
+    check_range("hidden", np.int32(3), 1, 3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "0.5", None, True])
+def test_a_share_is_a_number(value):
+    with pytest.raises(ValueError, match=r"it can be 0 to 0\.99"):
+        check_range("dropout", value, 0, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("markov", "k", 1.5),
+        ("mixture", "components", 2.5),
+        ("mixture", "iterations", "x"),
+        ("made", "components", 1.5),
+        ("hierarchical_vae", "levels", 5),
+        ("hierarchical_vae", "levels", [2.5, 3]),
+    ],
+)
+def test_what_counts_is_whole(name, argument, value):
+    with pytest.raises(ValueError, match=re.escape(f"{argument} = {value}")):
+        MODELS[name](binary(4), **{argument: value})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e12, 10**400])
+@pytest.mark.parametrize("name", ["steps", "epochs", "rate", "patience", "clip"])
+def test_settings_of_training_are_finite(name, value):
+    with pytest.raises(UserError, match=f"train.{name} = .*; it is a number up to 1,000,000,000"):
+        make_settings({f"train.{name}": value}, 0, None, None, "cpu")
+
+
+def test_training_has_an_end():
+    with pytest.raises(UserError, match="at most 1,000,000,000 are taken"):
+        Plan(10**9 + 1)
+    assert Plan(10**9).steps == 10**9
+    with pytest.raises(UserError, match="a budget of inf s"):
+        make_settings({}, 0, math.inf, None, "cpu")
 
 
 @pytest.mark.parametrize("kind", [*MODELS.values(), *PARTS], ids=lambda kind: kind.__name__)
