@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -79,11 +81,27 @@ def print_result(result: Printout, common: CommonOptions) -> None:
     if processes.rank() != 0:
         return
     if common.json:
-        text = json.dumps(nan_to_null(result.to_json()), indent=1)
-        print_data(text.replace("\x7f", "\\u007f") + "\n")
-        return
-    for block in result.blocks():
-        print_block(block)
+        document = json.dumps(nan_to_null(result.to_json()), indent=1)
+        blocks = iter([RawText(document.replace("\x7f", "\\u007f") + "\n")])
+    else:
+        blocks = result.blocks()
+    for block in blocks:
+        with explaining_output():
+            print_block(block)
+            sys.stdout.flush()
+
+
+@contextmanager
+def explaining_output() -> Iterator[None]:
+    """Turns a failure of standard output, such as a full disk, into a line; what waits to be written is given up."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with suppress(OSError, ValueError):  # else Python tries again as it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 def print_block(block: Block) -> None:

@@ -154,8 +154,7 @@ class Fit:
             self.save_record()
 
     def _count(self) -> None:
-        self.log = open_within(self._log_path, "w")
-        with self.log:
+        with open_within(self._log_path, "w") as self.log:
             for progress in fit_by_counting(
                 self.model, self.dataset.train.codes, self.dataset.valid.codes
             ):

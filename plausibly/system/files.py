@@ -190,15 +190,22 @@ def _sweep(draft: Path) -> None:
     os.close(descriptor)
 
 
-def open_within(path: Path, mode: str) -> IO[str]:
-    """Opens a text file of a run to write it as it grows. UserError for a link, which could lead anywhere."""
+@contextmanager
+def open_within(path: Path, mode: str) -> Iterator[IO[str]]:
+    """Opens a text file of a run to write it as it grows.
+
+    UserError for a link, which could lead anywhere, and for a full disk.
+    """
 
     def without_links(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
     try:
-        return open(path, mode, encoding="utf-8", opener=without_links)
+        with open(path, mode, encoding="utf-8", opener=without_links) as file:
+            yield file
     except OSError as error:
+        if error.filename is not None and Path(error.filename) != path:
+            raise
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 

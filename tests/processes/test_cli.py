@@ -14,8 +14,14 @@ import pandas as pd
 import pytest
 
 from plausibly.cli.commands import exit_status
-from plausibly.cli.console import ConsoleTable, RawText, print_block
-from plausibly.cli.options import parse_literal, parse_pairs, parse_seconds
+from plausibly.cli.console import (
+    ConsoleTable,
+    RawText,
+    WrittenRowsPrintout,
+    print_block,
+    print_result,
+)
+from plausibly.cli.options import CommonOptions, parse_literal, parse_pairs, parse_seconds
 from plausibly.errors import UserError
 from plausibly.printing import escape_unprintable
 
@@ -39,6 +45,18 @@ def test_an_output_of_few_characters_shows_the_others_as_escapes_and_takes_no_ro
     with pytest.raises(UserError, match=r"is in ascii, which has no 'ö': set PYTHONIOENCODING"):
         print_block(RawText("größe\n"))
     assert stream.buffer.getvalue().decode().split() == [r"gr\xf6\xdfe", r"gr\xf6\xdfe", "1"]
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="Linux has a device that is always full"
+)
+@pytest.mark.parametrize("json", [False, True])
+def test_an_output_that_is_full_is_one_line(json, monkeypatch, capsys):
+    with open("/dev/full", "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        result = WrittenRowsPrintout(3, "x.csv", {"rows": 3})
+        assert exit_status(lambda: print_result(result, CommonOptions(json=json))) == 2
+    assert capsys.readouterr().err.startswith("plausibly: cannot write to standard output: No sp")
 
 
 def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):

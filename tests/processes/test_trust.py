@@ -27,6 +27,7 @@ from plausibly.fitting import choose, compare, folders, results
 from plausibly.fitting.progress_log import read_log
 from plausibly.runs.record import read_record, write_record
 from plausibly.system import files
+from plausibly.system.files import open_within
 from plausibly.system.locks import holding_lock
 
 
@@ -274,6 +275,17 @@ def test_a_pipe_in_a_run_is_not_waited_for(run, cli, tmp_path, name):
     os.mkfifo(own / name)
     status, _, err = cli("report", own)
     assert status == 2 and f"{name} is a pipe" in err
+
+
+def test_a_file_that_grows_on_a_full_disk_is_named(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with (
+        pytest.raises(UserError, match=r"cannot write .*log.jsonl: No space left"),
+        open_within(tmp_path / "log.jsonl", "w"),
+    ):
+        raise full
+    with pytest.raises(FileNotFoundError), open_within(tmp_path / "log.jsonl", "w"):
+        (tmp_path / "other").read_text()
 
 
 def test_a_pipe_and_a_device_are_no_data(run, cli, tmp_path):
