@@ -25,7 +25,7 @@ from plausibly.events.kinds import OTHER, REAL_OTHER
 MAX_ROWS = 100_000  # training rows that are looked at
 FIRST_ROWS = 1_000  # rows that most pairs fail on
 MAX_NUMERIC = 200  # columns that may be sums
-TRIAL_ROWS = 16  # rows that most sums fail on
+TRIAL_ROWS = 16  # rows that nearly all pairs and sums fail on
 MAX_LOG_CHANCE = log(1e-9)  # nats
 MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
 
@@ -62,40 +62,44 @@ def number_values(values: np.ndarray) -> np.ndarray:
 
 def find_functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     """Which columns of whole numbers, (rows, columns), each follow from one other: of several the one with fewest values."""
-    columns = [number_values(column) for column in index.T]
-    index = np.stack(columns, 1)
-    sizes = [int(column.max()) + 1 for column in columns]
-    given = [_functions_of(index, place, size) for place, size in enumerate(sizes)]
-    found = []
-    for place, column in enumerate(columns):
-        chances = _log_chances(column, sizes)
-        of = [a for a in range(len(names)) if given[a][place] and chances[a] < MAX_LOG_CHANCE]
-        # of columns that say the same the first stays
-        of = [a for a in of if a < place or not given[place][a]]
-        if of:
-            best = min(of, key=lambda a: (sizes[a], a))
-            found.append(Relation(names[place], (names[best],), bool(given[place][best])))
-    return found
+    index = np.stack([number_values(column) for column in index.T], 1).astype(np.int32)
+    sizes = index.max(0) + 1
+    alike = np.array([_log_alike(column) for column in index.T])
+    given = {
+        place: _functions_of(index, place, sizes[place])
+        for place in np.flatnonzero(_log_chance(index, sizes, alike.min()) < MAX_LOG_CHANCE)
+    }
+    found = dict[int, list[int]]()
+    for a, followers in given.items():
+        sure = _log_chance(index, sizes[a], alike[followers]) < MAX_LOG_CHANCE
+        for place in followers[sure]:
+            # of columns that say the same the first stays
+            if a < place or a not in given.get(place, ()):
+                found.setdefault(place, []).append(a)
+    best = {place: min(of, key=lambda a: (sizes[a], a)) for place, of in sorted(found.items())}
+    return [Relation(names[b], (names[a],), a in given.get(b, ())) for b, a in best.items()]
 
 
-def _log_chances(column: np.ndarray, sizes: list[int]) -> list[float]:
-    """log of the chance that a column follows, though independent, from one with so many values, for each."""
-    counts = np.bincount(column)
-    if len(counts) < 2:
-        return [0.0] * len(sizes)
-    same = float(np.sum(counts**2.0) / len(column) ** 2.0)
-    return [(len(column) - size) * log(same) for size in sizes]
+def _log_alike(column: np.ndarray) -> float:
+    """log of the chance that two rows of a column are alike."""
+    return log(float(np.sum(np.bincount(column) ** 2.0) / len(column) ** 2.0))
+
+
+def _log_chance(index: np.ndarray, size: Any, alike: Any) -> Any:
+    """log of the chance that a column, of which rows are `alike`, follows from an independent one of so many values."""
+    return (len(index) - size) * alike
 
 
 def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
-    """Which columns are functions of the one at `place`, bool (columns,)."""
+    """Which other columns are functions of the one at `place`, their places."""
     own = index[:, place]
     first = np.empty(size, dtype=np.int64)
     first[own[::-1]] = np.arange(len(own))[::-1]  # the earliest row of each value stays
-    likely = np.flatnonzero((index[:FIRST_ROWS] == index[first[own[:FIRST_ROWS]]]).all(0))
-    holds = np.zeros(index.shape[1], dtype=bool)
-    holds[likely] = (index[:, likely] == index[first[own]][:, likely]).all(0)
-    return holds
+    again, likely = np.flatnonzero(first[own] < np.arange(len(own))), np.arange(index.shape[1])
+    for rows in (again[:TRIAL_ROWS], again[:FIRST_ROWS], again):
+        here, before = np.ix_(rows, likely), np.ix_(first[own[rows]], likely)
+        likely = likely[(index[here] == index[before]).all(0)]
+    return likely[likely != place]
 
 
 def _is_number(column: ModelledColumn) -> bool:

@@ -6,11 +6,12 @@ Every cell is the same in any case. A file may quote a cell in one line and not 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from plausibly.data.columns.cells import has_text
+from plausibly.data.columns.cell_types import texts_of
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.frame_container import FrameContainer
@@ -37,11 +38,9 @@ def describe_irregularities(start: TextStart, rows: int, table: FrameContainer) 
     return [f"not byte for byte: {note}"] if note else []
 
 
-def describe_spellings(frame: Any, table: FrameContainer) -> list[str]:
-    """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
-    return [
-        note for column in table.modelled if (note := _spelling_note(column, frame[column.name]))
-    ]
+def describe_spellings(frame: Any, columns: Iterable[ModelledColumn]) -> list[str]:
+    """Notes on those of some columns of a text file whose cells are not all spelled as those of drawn rows."""
+    return [note for column in columns if (note := _spelling_note(column, frame[column.name]))]
 
 
 def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
@@ -93,17 +92,13 @@ def _difference(here: bytes, there: bytes, place: int) -> str:
 
 def _spelling_note(column: ModelledColumn, series: Any) -> str:
     """A note that counts a column's different texts spelled otherwise than in drawn rows, with one of them; or nothing."""
-    import pandas as pd
-
-    texts = pd.Series(pd.unique(series.dropna()), dtype="str")
-    cells = column.cells(texts)
-    if cells.texts is None or not column.measures:
+    if not column.measures:
         return ""
-    differs = np.flatnonzero(
-        has_text(cells.texts) & (cells.values != column.other) & ~np.isin(cells.texts, column.marks)
-    )
-    if not len(differs):
+    texts = texts_of(series, column.name)[1]
+    pairs = zip(texts, column.canonical(texts), strict=True)
+    differs = [(here, there) for here, there in pairs if here != there]
+    if not differs:
         return ""
-    (here,), (there,) = texts.iloc[differs[:1]], column.canonical([texts.iloc[differs[0]]])
+    here, there = differs[0]
     count = f"{len(differs):,} of {len(texts):,} texts are"
     return f"column {column.name!r}: {count} not spelled as drawn ones will be, such as {here!r} for {there!r}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.column import Column
-from plausibly.data.columns.column_sample import count_texts
+from plausibly.data.columns.column_sample import ColumnSample, count_texts
 from plausibly.data.columns.guesses import KEY_REASON
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
@@ -44,9 +44,6 @@ def learn_columns(
         _reconsider_key(column, columns, frame, label)
         for column, label in zip(columns, labels, strict=True)
     ]
-    if rows:
-        pairs = zip(columns, labels, strict=True)
-        columns = [_narrow(column, frame[label]) for column, label in pairs]
     _refuse_all_aside(columns, len(frame))
     return columns
 
@@ -96,11 +93,12 @@ def _refuse_all_aside(columns: Sequence[Column], rows: int) -> None:
         )
 
 
-def _narrow(column: Column, series: Any) -> Column:
-    """The column; where all its numbers are foreseen, those between which none lies have the open code."""
+def _narrow(column: Column, sight: ColumnSample) -> Column:
+    """The column; where all these numbers are foreseen, those between which none lies have the open code."""
     if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
         return column
-    codes = column.kind.code(column.cells(series).values)
+    known = [text for text in sight.texts if text != column.hole]
+    codes = column.kind.code(column.values_of(column.own_texts(known, sight.storage.kind)))
     if (codes == column.kind.other_code).any():
         return column
     return replace(column, kind=replace(column.kind, unseen=column.kind.without_rows(codes)))
@@ -120,10 +118,8 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
     ):
         return column
     why = "whole numbers, of which others are a smooth function"
-    return replace(
-        guessing.guess_column(count_texts(frame[label], column.name, column.storage), "integer"),
-        why=why,
-    )
+    sight = count_texts(frame[label], column.name, column.storage)
+    return replace(_narrow(guessing.guess_column(sight, "integer"), sight), why=why)
 
 
 def _learn_column(
@@ -134,6 +130,7 @@ def _learn_column(
     stored = storage_of(series, name) if dialect is None else Storage("str", "text")
     sight = count_texts(series, name, stored)
     column = guessing.guess_column(sight, kinds.get(name, kinds.get("*")))
+    column = _narrow(column, sight) if rows else column
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return replace(column, unforeseen=share_of_new(0, rows))
     if sight.storage == Storage("str", "text"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress
 from plausibly.data.files.arrow_tables import (
@@ -23,6 +24,7 @@ from plausibly.data.files.arrow_tables import (
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.regularity import TextStart, describe_irregularities, describe_spellings
 from plausibly.data.files.tables import UTF16_NOTE, frame_fingerprint
+from plausibly.data.formats.column_blocks import column_cells
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.table_learning import check_options, learn_table_format, reserve_unseen
 from plausibly.data.labels import names_of
@@ -66,9 +68,20 @@ class TableRows(Rows):
         dataset.notes += told + self.said + table.notes(self.whole)
         if self.dialect is not None:
             odd = describe_irregularities(self.start(), self.count, table)
-            dataset.notes += describe_spellings(self.whole, table) + odd
+            dataset.notes += describe_spellings(self.whole, spelled_columns(dataset)) + odd
             if not table.dropped:
                 dataset.regular = not odd and UTF16_NOTE not in self.said
+
+
+def spelled_columns(dataset: Dataset) -> list[ModelledColumn]:
+    """The columns that keep texts of some cells, which they spell otherwise or do not foresee."""
+    parts = (dataset.shown, dataset.valid, dataset.test, dataset.calibration)
+    pairs = [column_cells(dataset.format.blocks, part.values) for part in parts]
+    return [
+        found[0][0]
+        for found in zip(*pairs, strict=True)
+        if any(cells.texts is not None for _, cells in found)
+    ]
 
 
 class FrameRows(TableRows):

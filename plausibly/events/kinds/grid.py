@@ -75,7 +75,7 @@ class Grid(Discrete):
         intervals[room] = ranks[: room.sum()]
         return intervals, ranks[room.sum() :]
 
-    @property
+    @cached_property
     def regular(self) -> int:
         return len(self.atoms) + 2 + int((np.diff(self._gaps) > 0).sum()) - len(self.unseen)
 
