@@ -15,7 +15,7 @@ def read_log(log: Path, step: int) -> list[str]:
         return []
     lines = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             if json.loads(line)["step"] <= step:
                 lines.append(line)
     return lines

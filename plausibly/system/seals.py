@@ -21,6 +21,7 @@ from plausibly.system.files import replacing
 
 SEAL = "seal"
 MAX_DOCUMENT_BYTES = 64 << 20  # of 80,000 columns
+MAX_TENSOR_HEADER_BYTES = 16 << 20  # of 100,000 tensors
 MAX_DOCUMENT_VALUES = 4_000_000  # which take up to 100 bytes each in memory
 
 
@@ -101,13 +102,27 @@ def check_file(path: Path, digest: Any, mend: str) -> None:
     """Holds a file to the digest that is on record. BrokenSeal, with what would mend it, where it is gone or another."""
     if not path.is_file():
         wrong = "is gone"
-    elif digest_file(path) != digest:
+    elif not _has_its_length(path) or digest_file(path) != digest:
         wrong = "is not what was written: its checksum is not the one in run.json"
     else:
         return
     raise BrokenSeal(
         f"{path} {wrong}; {mend}, or `plausibly seal {path.parent}` if you did that by hand"
     )
+
+
+def _has_its_length(path: Path) -> bool:
+    """False of tensors whose file is longer or shorter than its header says, which is seen without reading all of it."""
+    if path.suffix != ".safetensors":
+        return True
+    with open(path, "rb") as file:
+        if int.from_bytes(file.read(8), "little") > MAX_TENSOR_HEADER_BYTES:
+            return False
+    try:
+        with safe_open(path, "pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
 
 
 def write_sealed_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -122,6 +137,8 @@ def write_sealed_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def read_sealed_tensors(path: Path) -> dict[str, Tensor]:
     """Reads tensors. BrokenSeal where they are not those that their digest is of."""
+    if not _has_its_length(path):
+        raise BrokenSeal(f"{path} is damaged")
     try:
         with safe_open(path, "pt") as file:
             names, seal = file.keys(), (file.metadata() or {}).get(SEAL)

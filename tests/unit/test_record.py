@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import plausibly
 from plausibly.errors import UserError
@@ -18,7 +20,9 @@ from plausibly.runs.record import (
     is_origin,
     read_record,
     write_record,
+    write_tensors,
 )
+from plausibly.system.seals import check_file, digest_file, read_sealed_tensors
 
 KEPT = sorted((Path(plausibly.__file__).parents[1] / "tests" / "kept").glob("*/*/run.json"))
 PLAIN = {
@@ -196,3 +200,29 @@ def test_a_record_of_too_many_values_is_refused_before_it_takes_memory(tmp_path,
     (tmp_path / "run.json").write_text('{"plausibly_run": [' + "[]," * 600 + "[]]}")
     with pytest.raises(UserError, match=r"run\.json holds 1,203 values; no run\.json has more"):
         read_record(tmp_path)
+
+
+@pytest.mark.parametrize("length", [100, 10 << 30])
+def test_tensors_of_another_length_are_not_read(tmp_path, monkeypatch, length):
+    file = tmp_path / "weights.safetensors"
+    write_tensors({"a": torch.ones(30)}, file)
+    digest = digest_file(file)
+    check_file(file, digest, "put a copy back")
+    with open(file, "r+b") as tensors:
+        tensors.truncate(length)  # to read it would take many seconds
+    monkeypatch.setattr(
+        "plausibly.system.seals.digest_file", lambda path: pytest.fail("it was read")
+    )
+    with pytest.raises(UserError, match=r"weights\.safetensors is not what was written"):
+        check_file(file, digest, "put a copy back")
+    with pytest.raises(UserError, match=r"weights\.safetensors is damaged"):
+        read_sealed_tensors(file)
+
+
+def test_a_header_of_tensors_has_an_end(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    header = b"{}".ljust(17 << 20)
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert load_file(file) == {}
+    with pytest.raises(UserError, match="is not what was written"):
+        check_file(file, digest_file(file), "put a copy back")

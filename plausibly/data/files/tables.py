@@ -48,11 +48,11 @@ def explaining_gzip(path: Path) -> Iterator[None]:
 
 def unpack_gzip(packed: bytes, path: Path) -> bytes:
     """The bytes that were gzipped, unpacked piece by piece. UserError as soon as they swell as no data do."""
-    whole = io.BytesIO()
-    with gzip.open(io.BytesIO(packed)) as file:
+    whole, source = io.BytesIO(), io.BytesIO(packed)
+    with gzip.open(source) as file:
         while piece := file.read(PIECE_BYTES):
             whole.write(piece)
-            refuse_swelling(path, len(packed), whole.tell(), GUNZIP_ADVICE)
+            refuse_swelling(path, source.tell(), whole.tell(), GUNZIP_ADVICE)
     return whole.getvalue()
 
 
