@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.columns.cell_types import cell_text, dtype_zone
+from plausibly.data.columns.cell_types import cell_text, dtype_named, dtype_zone
 from plausibly.data.columns.date_forms import ISO_DATE, form_of, unit_form
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import BooleanColumn, DateColumn, truth_of
@@ -56,7 +56,8 @@ def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
     """The cell in the column's own type. UserError where that cannot hold it."""
     import pandas as pd
 
-    dtype, where = column.storage.cell_type, f"{column.name}={value}"
+    dtype = dtype_named(column.storage.inner or column.storage.dtype)
+    where = f"{column.name}={value}"
     try:
         if isinstance(found, pd.Timestamp):
             found = _in_zone(found, dtype_zone(dtype), where)

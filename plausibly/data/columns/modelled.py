@@ -149,7 +149,9 @@ class ModelledColumn(Column):
         )
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
         if unforeseen.any() and not self.kind.open:
-            self._refuse(texts, index, unforeseen)
+            row = int(np.flatnonzero(unforeseen)[0])
+            problem = self.problem(texts[index[row]] if index[row] >= 0 else None)
+            raise UserError(f"row {row + 1}, column {self.name!r}: {problem}")
         kept = unforeseen | np.append(otherwise, False)[index]
         if kept.any():
             cells.texts = texts_at(np.array([*texts, self.hole_text], dtype=object)[index], kept)
@@ -180,12 +182,6 @@ class ModelledColumn(Column):
         Where the empty text is a cell like any other, that is half of a character.
         """
         return "\ud800" if self.storage.exact else ""
-
-    def _refuse(self, texts: list[str], index: np.ndarray, unforeseen: np.ndarray) -> None:
-        """UserError for the first of these cells."""
-        row = int(np.flatnonzero(unforeseen)[0])
-        problem = self.problem(texts[index[row]] if index[row] >= 0 else None)
-        raise UserError(f"row {row + 1}, column {self.name!r}: {problem}")
 
     def problem(self, text: str | None) -> str:
         """Why a cell (None: a hole) cannot be recorded."""

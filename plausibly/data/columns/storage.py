@@ -98,11 +98,6 @@ class Storage:
             return cell_types.local_stamps(times.tz_convert(self.zone))
         return cell_types.in_utc(times)
 
-    @property
-    def cell_type(self) -> Any:
-        """The dtype of a cell, of a categorical column that of its categories."""
-        return cell_types.dtype_named(self.inner or self.dtype)
-
     def file_texts(self, texts: np.ndarray) -> np.ndarray:
         """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
         families = ("str", "nullable-string", "object:string", "arrow:")
