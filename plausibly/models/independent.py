@@ -57,6 +57,10 @@ class Independent(TabularModel):
                 starts[i], free = free, free + k
         return starts
 
+    def emit_one(self, logs: Tensor, x: Tensor, i: int) -> Tensor:
+        """The same of one variable, of which earlier cells say nothing, seen before or not."""
+        return emission_logs(logs, self.schema.kinds[i])
+
     def flat(self) -> Tensor:
         """log p of every code of every variable, in the order of the statistics."""
         tables, kinds = self.tables.log_probs(), self.schema.kinds
@@ -80,7 +84,8 @@ class Independent(TabularModel):
     def marginals(self, weights: Tensor) -> list[Tensor]:
         own = self._add_weights(weights, SUM)
         totals = [logs.logsumexp(1, keepdim=True) for logs in own]
-        return [logs + (sum(totals) - total) for logs, total in zip(own, totals, strict=True)]
+        whole = sum(totals)
+        return [logs + (whole - total) for logs, total in zip(own, totals, strict=True)]
 
     def decide(self, weights: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.stack([choose(logs) for logs in self._add_weights(weights, over)], 1)
