@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from plausibly.data.dataset import Dataset
-from plausibly.data.dividing import divide, note_groups
 from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_text
 from plausibly.data.repeats import describe_repeats
 from plausibly.data.sources.opening import open_source
 from plausibly.data.sources.rows import naming
+from plausibly.data.splits import divide, note_groups
 
 
 def load(

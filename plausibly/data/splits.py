@@ -7,6 +7,7 @@ rows, times or groups for a fourth part there are none, and the test rows serve.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,9 @@ from plausibly.data.columns.column_sample import count_texts
 from plausibly.data.columns.guessing import guess_column
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
-from plausibly.errors import UserError
+from plausibly.data.events import Events
+from plausibly.data.sources.rows import Places, Rows
+from plausibly.errors import UserError, did_you_mean
 
 HELD_OUT_EVERY = 10  # one row in so many is for validation, and one for the test
 CALIBRATION_EVERY = 20  # one row in so many is for calibration: none where there are fewer
@@ -30,6 +33,52 @@ class Split(NamedTuple):
     valid: np.ndarray
     test: np.ndarray
     calibration: np.ndarray
+
+
+def divide(
+    rows: Rows,
+    given: Collection[str],
+    split: str | None,
+    seed: int,
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
+) -> dict[str, np.ndarray]:
+    """The places of the rows of each part that did not come on its own. UserError where these cannot be divided."""
+    rows.check(kinds, drop)
+    if split:
+        return _split_by(rows, split, seed, kinds)._asdict()
+    if both := [name for name in given if name in rows.own]:
+        raise UserError(
+            f"the source has its own {both[0]} rows; name its training rows alone: {rows.text}:train"
+        )
+    apart = {*given, *rows.own}
+    if not apart:
+        return split_at_random(rows.count, seed)._asdict()
+    if len(apart) > 1:
+        return {"train": np.arange(rows.count)}
+    stay = split_rest(rows.count, seed)
+    other = "valid" if "test" in apart else "test"
+    return {"train": stay.train, other: stay.test, "calibration": stay.calibration}
+
+
+def _split_by(rows: Rows, split: str, seed: int, kinds: dict[str, str]) -> Split:
+    word, _, name = split.partition("=")
+    if word not in ("time", "group"):
+        raise UserError(f"a split is `time=COLUMN` or `group=COLUMN`, not {split!r}")
+    if name not in rows.names:
+        raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, rows.names)}")
+    series = rows.series(name)
+    if word == "time":
+        return split_by_time(time_ranks(series, name, kinds.get(name, "")))
+    return split_by_group(group_numbers(series), seed)
+
+
+def note_groups(events: dict[str, Events], rows: Rows, split: str | None, places: Places) -> None:
+    """Each part's events know from now on which rows came together, where a split keeps groups whole."""
+    if name := group_column(split):
+        groups = group_numbers(rows.series(name))
+        for part, kept in rows.kept(places).items():
+            events[part].groups = groups[kept]
 
 
 def split_at_random(rows: int, seed: int) -> Split:
