@@ -118,19 +118,17 @@ class Binning(nn.Module):
         self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None
     ) -> Tensor:
         """Events drawn inside codes, float32."""
-        if codes.ndim == 1:
-            return self.draw_inside(codes[:, None], generator, variables)[:, 0]
         return self._event_within(codes, variables, generator)
 
     def middle(self, codes: Tensor, variables: Sequence[int] | None = None) -> Tensor:
         """The middle of each bin, and the edge of an outermost one, where its density is highest; float32."""
-        if codes.ndim == 1:
-            return self.middle(codes[:, None], variables)[:, 0]
         return self._event_within(codes, variables, None)
 
     def _event_within(
         self, codes: Tensor, variables: Sequence[int] | None, generator: torch.Generator | None
     ) -> Tensor:
+        if codes.ndim == 1:
+            return self._event_within(codes[:, None], variables, generator)[:, 0]
         x = codes.float()
         places, slots = self._slots(variables)
         if not len(places):

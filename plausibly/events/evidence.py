@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,7 +50,10 @@ class Evidence:
         return len(self.x)
 
     def __getitem__(self, rows: Tensor | slice) -> Evidence:
-        return replace(self, x=self.x[rows], observed=self.observed[rows])
+        return self._each(lambda cells: cells[rows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Evidence:
+        return replace(self, x=change(self.x), observed=change(self.observed))
 
     def batches(self, rows: int, device: torch.device) -> Iterator[Evidence]:
         """Some events at a time as a model takes them: float32, where the model is."""
@@ -63,33 +66,28 @@ class Evidence:
 
     def flatten(self) -> Evidence:
         """The events as rows, (batch, variables)."""
-        return replace(self, x=self.x.flatten(1), observed=self.observed.flatten(1))
+        return self._each(lambda cells: cells.flatten(1))
 
     def repeat(self, many: int) -> Evidence:
         """All events, so many times one after the other."""
-        times = (many, *[1] * (self.x.ndim - 1))
-        return replace(self, x=self.x.repeat(times), observed=self.observed.repeat(times))
+        return self._each(lambda cells: cells.repeat(many, *[1] * (cells.ndim - 1)))
 
     def expand(self, many: int) -> Evidence:
         """One event so many times."""
-        shape = (many, *self.x.shape[1:])
-        return replace(self, x=self.x.expand(shape), observed=self.observed.expand(shape))
+        return self._each(lambda cells: cells.expand(many, *cells.shape[1:]))
 
     def with_known(self, i: int, value: Tensor | float) -> Evidence:
         """The same with variable `i` observed: its value in each event, or in all."""
-        x, observed = self.x.flatten(1).clone(), self.observed.flatten(1).clone()
-        x[:, i], observed[:, i] = value, True
-        return self._shaped(x, observed)
+        found = self._each(lambda cells: cells.clone(memory_format=torch.contiguous_format))
+        found.x.flatten(1)[:, i] = value
+        found.observed.flatten(1)[:, i] = True
+        return found
 
     def without(self, i: int) -> Evidence:
         """The same with variable `i` unobserved."""
-        observed = self.observed.flatten(1).clone()
-        observed[:, i] = False
-        return self._shaped(self.x, observed)
-
-    def _shaped(self, x: Tensor, observed: Tensor) -> Evidence:
-        shape = self.x.shape
-        return replace(self, x=x.reshape(shape), observed=observed.reshape(shape))
+        observed = self.observed.clone(memory_format=torch.contiguous_format)
+        observed.flatten(1)[:, i] = False
+        return replace(self, observed=observed)
 
     def allowed_codes(self, codes: Sequence[int]) -> tuple[Tensor, ...]:
         """Which codes an unobserved cell may have, of each variable with so many, where the events are."""

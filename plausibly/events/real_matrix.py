@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,11 @@ class RealMatrix:
         """Measures values, (rows, kinds) of any float type."""
         values = array.astype(np.float64)
         scores = z_scores(values, self.locations, self.scales)
-        return MeasuredMatrix(self, scores, *find_special(values, scores))
+        hole, other = find_special(values, scores)
+        events = np.where(hole, self.events_of_holes, np.where(other, UNFORESEEN, scores))
+        nats = np.where(hole | other, 0.0, self.log_densities)
+        strange = (other & self.without_others) | (hole & self.without_holes)
+        return MeasuredMatrix(events, nats, strange)
 
     def blocks(self, rows: int) -> Iterator[slice]:
         """Cuts so many rows into blocks of few enough cells to stay in a processor's cache."""
@@ -36,30 +40,13 @@ class RealMatrix:
         return (slice(start, start + together) for start in range(0, rows, together))
 
 
-@dataclass(frozen=True)
-class MeasuredMatrix:
-    """Values, each (rows, kinds): their `scores`, and which are a `hole` or `other` than what is foreseen."""
+class MeasuredMatrix(NamedTuple):
+    """Of values, each (rows, kinds): the events of those that are not strange, log p(value | its event) in nats, float64;
+    and which are strange, as their kinds have no room for them."""
 
-    kinds: RealMatrix
-    scores: np.ndarray
-    hole: np.ndarray
-    other: np.ndarray
-
-    @property
-    def strange(self) -> np.ndarray:
-        """Which values their kinds have no room for, bool."""
-        return (self.other & self.kinds.without_others) | (self.hole & self.kinds.without_holes)
-
-    @property
-    def events(self) -> np.ndarray:
-        """The events of values that are not strange, float64."""
-        unforeseen = np.where(self.other, UNFORESEEN, self.scores)
-        return np.where(self.hole, self.kinds.events_of_holes, unforeseen)
-
-    @property
-    def log_within(self) -> np.ndarray:
-        """log p(value | its event) in nats, float64."""
-        return np.where(self.hole | self.other, 0.0, self.kinds.log_densities)
+    events: np.ndarray
+    log_within: np.ndarray
+    strange: np.ndarray
 
 
 def add_up(terms: np.ndarray) -> np.ndarray:

@@ -33,18 +33,19 @@ class Block(ABC):
 
     Its `values` are what it needs to give the cells of rows back: any type that can be indexed, an array or one with a
     static `join`. Where the block is `exact` they are the codes, (rows, variables). `opened` is what the container makes of
-    rows, and `seen`, bool (rows, variables), tells which cells are known; None: all are.
+    rows, and `seen`, bool (rows, variables), tells which cells are known; None: all are. What has no variables inherits all
+    that is asked of each.
     """
 
-    places: slice | np.ndarray
-    kinds: tuple[Kind, ...]
-    names: tuple[str, ...]
+    places: slice | np.ndarray = slice(0)
+    kinds: tuple[Kind, ...] = ()
+    names: tuple[str, ...] = ()
     exact = False
 
     @property
-    @abstractmethod
     def variables(self) -> Sequence[Variable]:
         """For each variable what tells its values."""
+        return ()
 
     @abstractmethod
     def read(self, opened: Any, asked: bool) -> tuple[Any, np.ndarray | None]:
@@ -57,21 +58,21 @@ class Block(ABC):
     def put(self, values: Any, opened: Any) -> None:
         """Puts the cells of rows where `read` found them."""
 
-    @abstractmethod
     def encode(self, values: Any, seen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Events, (rows, variables) with 0 where they are not seen, and the sum of `log_within`, (rows,)."""
+        return np.empty(0), np.zeros(1)
 
-    @abstractmethod
     def log_within(self, values: Any, seen: np.ndarray | None) -> np.ndarray:
         """log p(value | code) of each variable, (rows, variables) nats; 0 where it is not seen."""
+        return np.empty(0)
 
     def log_beside(self, values: Any) -> dict[str, np.ndarray]:
         """log p of each cell, (rows,) nats, of a column that is no variable and yet says how plausible a row is, by name."""
         return {}
 
-    @abstractmethod
     def numbers(self, values: Any) -> np.ndarray:
         """Each value in its variable's own units, (rows, variables); NaN for what is none foreseen."""
+        return np.empty(0)
 
     @abstractmethod
     def draw(self, codes: np.ndarray, generator: np.random.Generator, before: int) -> Any:

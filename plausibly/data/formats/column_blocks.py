@@ -122,12 +122,7 @@ class AsideBlock(Block):
     """A column that is no variable: its texts are kept, and made anew for drawn rows."""
 
     def __init__(self, column: AsideColumn) -> None:
-        self.column, self.places = column, slice(0)
-        self.kinds, self.names = (), ()
-
-    @property
-    def variables(self) -> Sequence[Variable]:
-        return ()
+        self.column = column
 
     def read(self, opened: Any, asked: bool) -> tuple[AsideTexts, np.ndarray | None]:
         series = opened.columns.get(self.column.name)
@@ -144,20 +139,11 @@ class AsideBlock(Block):
             else storage.restore(texts)
         )
 
-    def encode(self, values: AsideTexts, seen: np.ndarray | None) -> tuple[Any, Any]:
-        return np.empty(0), 0.0
-
-    def log_within(self, values: AsideTexts, seen: np.ndarray | None) -> np.ndarray:
-        return np.empty(0)
-
     def log_beside(self, values: AsideTexts) -> dict[str, np.ndarray]:
         """The log p of the cells of a constant."""
         if not self.column.unforeseen or values.texts is None:
             return {}
         return {self.column.name: self.column.log_within(values.texts)}
-
-    def numbers(self, values: AsideTexts) -> np.ndarray:
-        return np.empty(0)
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator, before: int) -> AsideTexts:
         return AsideTexts(self.column.new_texts(len(codes), generator, before))

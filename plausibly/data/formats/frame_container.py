@@ -216,9 +216,8 @@ def column_texts(column: Column | None, series: Any, name: str) -> Any:
     import pandas as pd
 
     index, texts = texts_of(series, name)
-    if column is None:
-        return category_of(index, np.array([*texts, None], dtype=object))
     cells = series.cat.categories if isinstance(series.dtype, pd.CategoricalDtype) else series
-    if pd.api.types.infer_dtype(cells, skipna=True) != "string":
+    if column is not None and pd.api.types.infer_dtype(cells, skipna=True) != "string":
         texts = column.canonical(texts)
-    return category_of(index, np.array([*texts, column.hole or None], dtype=object))
+    hole = None if column is None else column.hole or None
+    return category_of(index, np.array([*texts, hole], dtype=object))
