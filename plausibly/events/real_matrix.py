@@ -41,8 +41,10 @@ class RealMatrix:
 
 
 class MeasuredMatrix(NamedTuple):
-    """Of values, each (rows, kinds): the events of those that are not strange, log p(value | its event) in nats, float64;
-    and which are strange, as their kinds have no room for them."""
+    """Values that were measured, each (rows, kinds): events of those that are not strange, and log p(value | event) in nats.
+
+    strange: which their kinds have no room for, bool.
+    """
 
     events: np.ndarray
     log_within: np.ndarray
