@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import struct
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,16 @@ def arrow_table(data: bytes) -> pa.Table:
 def told_columns(frame: pd.DataFrame, table: pa.Table) -> str | None:
     ours = [(str(name), list(map(plain, frame[name].tolist()))) for name in frame]
     names = zip(table.column_names, table.columns, strict=True)
-    theirs = [(name, list(map(plain, column.to_pylist()))) for name, column in names]
+    theirs = [(name, list(map(plain, values_of(column)))) for name, column in names]
     return told(sorted(ours, key=str), sorted(theirs, key=str))
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """The cells of a column, by pandas where Python has no such dates."""
+    try:
+        return column.to_pylist()
+    except OverflowError:
+        return column.to_pandas().tolist()
 
 
 def plain(cell: Any) -> Any:
@@ -120,13 +129,19 @@ def read_npz(path: Path) -> str | None:
     load(str(path))
     source: Any = open_source(path)
     with np.load(path, allow_pickle=False) as file:
-        theirs = [file[name] for name in file.files]
+        theirs = [held for name in file.files if (held := readable(file, name)) is not None]
     lost = (
         name
         for name, ours in source.parts().items()
         if all(told_arrays(ours, each) for each in theirs)
     )
     return next((f"{name} is none of the file's arrays" for name in lost), None)
+
+
+def readable(file: Any, name: str) -> Any:
+    """One array of an npz file; None where it is damaged."""
+    with suppress(Exception):  # zipfile, zlib and numpy each raise their own
+        return file[name]
 
 
 def read_images(path: Path) -> str | None:

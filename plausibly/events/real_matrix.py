@@ -26,7 +26,8 @@ class RealMatrix:
 
     def measure(self, array: np.ndarray) -> MeasuredMatrix:
         """Measures values, (rows, kinds) of any float type."""
-        values = array.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a hole as any other
+            values = array.astype(np.float64)
         scores = z_scores(values, self.locations, self.scales)
         hole, other = find_special(values, scores)
         events = np.where(hole, self.events_of_holes, np.where(other, UNFORESEEN, scores))

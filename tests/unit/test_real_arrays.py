@@ -1,5 +1,7 @@
 """A matrix of real numbers is measured at once, to the bit as each kind measures its own column."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -174,3 +176,12 @@ def test_nothing_is_left_open_of_standard_numbers():
     array = np.zeros((2, 3))
     format = real_format((Real(),) * 3, "<f8")
     hold_to_the_bit(format, format.events(array), array, np.ones(array.shape, bool))
+
+
+def test_odd_numbers_are_measured_without_a_warning():
+    """Of float32: those whose decimals exceed its range, and the NaN that signals."""
+    signal = np.array([0x7F800001], dtype=np.uint32).view(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decimal_step(np.array([1e35, 2e35, 1.5], dtype=np.float32)) == 0.0
+        assert real_matrix.RealMatrix([Real(0.0, 1.0)]).measure(signal[:, None]).hole.all()

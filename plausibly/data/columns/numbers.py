@@ -238,7 +238,7 @@ def decimal_step(values: np.ndarray) -> float:
     """
     others = varying_numbers(values)
     most = float(np.abs(others).max(initial=0.0))
-    exact = 0.01 / np.finfo(values.dtype).eps
+    exact = 0.01 / float(np.finfo(values.dtype).eps)
     for decimals in range(MAX_DECIMALS + 1):
         if decimals > USUAL_DECIMALS and most * 10.0**decimals > exact:
             break

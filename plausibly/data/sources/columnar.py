@@ -44,9 +44,9 @@ class ColumnarFile(TableFile):
         with self.explain_errors():
             schema, claimed_bytes = self.read_schema()
             refuse_bomb(self.path, self.path.stat().st_size, claimed_bytes, BOMB_ADVICE)
-        refuse_repeated(schema.names, self.path)
-        refuse_types(schema, self.path)
-        refuse_metadata(schema, self.path)
+            refuse_repeated(schema.names, self.path)
+            refuse_types(schema, self.path)
+            refuse_metadata(schema, self.path)
         return schema
 
     @abstractmethod
