@@ -97,7 +97,7 @@ def _plant(classes: bool, random: bool) -> type:
 
     best = ensemble.RandomForestClassifier, ensemble.RandomForestRegressor
     drawn = ensemble.ExtraTreesClassifier, ensemble.ExtraTreesRegressor
-    return (drawn if random else best)[0 if classes else 1]  # type: ignore[no-any-return]
+    return (drawn if random else best)[0 if classes else 1]
 
 
 def _read_tree(
