@@ -82,7 +82,7 @@ def print_result(result: Printout, common: CommonOptions) -> None:
         return
     if common.json:
         document = json.dumps(nan_to_null(result.to_json()), indent=1)
-        blocks = iter([RawText(document.replace("\x7f", "\\u007f") + "\n")])
+        blocks: Iterator[Block] = iter([RawText(document.replace("\x7f", "\\u007f") + "\n")])
     else:
         blocks = result.blocks()
     for block in blocks:

@@ -67,12 +67,14 @@ def find_functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     alike = np.array([_log_alike(column) for column in index.T])
     given = {
         place: _functions_of(index, place, sizes[place])
-        for place in np.flatnonzero(_log_chance(index, sizes, alike.min()) < MAX_LOG_CHANCE)
+        for place in np.flatnonzero(
+            _log_chance(index, sizes, alike.min()) < MAX_LOG_CHANCE
+        ).tolist()
     }
     found = dict[int, list[int]]()
     for a, followers in given.items():
         sure = _log_chance(index, sizes[a], alike[followers]) < MAX_LOG_CHANCE
-        for place in followers[sure]:
+        for place in followers[sure].tolist():
             # of columns that say the same the first stays
             if a < place or a not in given.get(place, ()):
                 found.setdefault(place, []).append(a)
