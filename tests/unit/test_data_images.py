@@ -1,6 +1,8 @@
 """Folders of images as viewers show them, whatever they were saved as; what is done to them is said in a line."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +12,10 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from benchmarks.attack.damage import png_chunk
 from plausibly.data import load, load_rows
 from plausibly.data.dataset import Dataset
+from plausibly.data.files.images import read_folder
 from plausibly.data.formats.builders import format_from_json
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
@@ -282,3 +286,20 @@ def test_only_what_is_read_tells_whether_images_changed(tmp_path: Path) -> None:
     assert open_source(str(tmp_path)).fingerprint() == before
     Image.new("L", (4, 4), 8).save(tmp_path / "a.png")
     assert open_source(str(tmp_path)).fingerprint() != before
+
+
+def test_a_png_of_half_its_pixels_is_refused(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    squeezed = zlib.compress(np.insert(pixels, 0, 0, axis=1).tobytes())
+    torn = squeezed[:500] + bytes(100) + squeezed[600:]
+    for name, data in (("whole.png", squeezed), ("torn.png", torn)):
+        (tmp_path / name).write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0))
+            + png_chunk(b"IDAT", data)
+            + png_chunk(b"IEND", b"")
+        )
+    with pytest.raises(UserError, match=r"torn\.png is no whole image \(broken data stream"):
+        read_folder(tmp_path)
+    (tmp_path / "torn.png").unlink()
+    assert (read_folder(tmp_path).rows == pixels).all()

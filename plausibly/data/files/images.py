@@ -224,6 +224,8 @@ class ImageReader:
 
     def _count(self, image: Any) -> None:
         deep = ";16" in str(image.tile) and not _is_deep(image)
+        if image.format == "PNG":  # whose EXIF is looked for behind the pixels
+            image.load()  # or their damage would be found then, and passed over
         found = {
             "turned": _is_turned(image),
             "frames": getattr(image, "is_animated", False),
