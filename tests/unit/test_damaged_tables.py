@@ -91,6 +91,17 @@ def test_what_is_unpacked_is_counted_before_it_is_held(
     refused(tmp_path / "t.feather", "t.feather", "2 MB or more", "as no data do")
 
 
+def test_a_long_text_that_a_dictionary_repeats_is_counted_as_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MAX_UNDOUBTED_BYTES", 1 << 20)
+    index = pa.array(np.zeros(3000, dtype=np.int32))
+    texts = pa.DictionaryArray.from_arrays(index, pa.array(["y" * 5000]))
+    table = pa.table({"text": texts, "n": np.arange(3000) % 2})
+    pa.parquet.write_table(table, tmp_path / "t.parquet", store_schema=False, row_group_size=999)
+    refused(tmp_path / "t.parquet", "t.parquet", "15 MB or more", "as no data do")
+
+
 @pytest.mark.parametrize("compression", ["zstd", "lz4", "uncompressed"])
 def test_messages_say_what_batches_unpack_to(compression: str) -> None:
     table = pa.Table.from_pandas(FRAME)

@@ -42,16 +42,21 @@ class ColumnarFile(TableFile):
     def schema(self) -> Any:
         """Arrow's schema. UserError where the file is broken, or claims more than any data become."""
         with self.explain_errors():
-            schema, claimed_bytes = self.read_schema()
-            refuse_bomb(self.path, self.path.stat().st_size, claimed_bytes, BOMB_ADVICE)
+            schema = self.read_schema()
             refuse_repeated(schema.names, self.path)
+            claimed_bytes = self.measure_claims(schema)
+            refuse_bomb(self.path, self.path.stat().st_size, claimed_bytes, BOMB_ADVICE)
             refuse_types(schema, self.path)
             refuse_metadata(schema, self.path)
         return schema
 
     @abstractmethod
-    def read_schema(self) -> tuple[Any, int]:
-        """Arrow's schema, and the bytes that the file claims to unpack to."""
+    def read_schema(self) -> Any:
+        """Arrow's schema."""
+
+    @abstractmethod
+    def measure_claims(self, schema: Any) -> int:
+        """The bytes that the file claims to unpack to."""
 
     @abstractmethod
     def parse(self, file: Any) -> Any:
@@ -68,7 +73,8 @@ class ColumnarFile(TableFile):
             return frame_of(with_index(table.replace_schema_metadata(schema.metadata)))
 
     def batches(self, rows: int) -> Iterator[Any]:
-        return map(validate, self.read_batches(rows))
+        # the schema is refused before rows are unpacked
+        return map(validate, self.read_batches(rows)) if len(self.schema) else iter(())
 
     @cached_property
     def names(self) -> list[str]:  # type: ignore[override]
@@ -101,19 +107,33 @@ class ColumnarFile(TableFile):
 class ParquetFile(ColumnarFile):
     """A .parquet file."""
 
-    def _open(self) -> Any:
+    def _open(self, **options: Any) -> Any:
         import pyarrow.parquet
 
         file = io.BytesIO(read_contents(self.path)) if self.packed else self.path
-        return pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
+        return pyarrow.parquet.ParquetFile(
+            file, pre_buffer=False, buffer_size=BUFFER_BYTES, **options
+        )
 
-    def read_schema(self) -> tuple[Any, int]:
+    def read_schema(self) -> Any:
         with self._open() as file:
+            return file.schema_arrow
+
+    def measure_claims(self, schema: Any) -> int:
+        import pyarrow as pa
+
+        plain = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+        texts = [name for name in schema.names if schema.field(name).type in plain]
+        with self._open(read_dictionary=texts) as file:
             sizes = file.metadata
-            groups = map(sizes.row_group, range(sizes.num_row_groups))
+            groups = [sizes.row_group(place) for place in range(sizes.num_row_groups)]
             unpacked = sum(group.total_byte_size for group in groups)
-            cells = sizes.num_rows * sizes.num_columns
-            return file.schema_arrow, max(unpacked, cells * CELL_BYTES)
+            cells = sizes.num_rows * sizes.num_columns * CELL_BYTES
+            repeated = sum(
+                group.num_rows * measure_texts(file, place, texts)
+                for place, group in enumerate(groups)
+            )
+            return max(unpacked, cells, repeated)
 
     @cached_property
     def count(self) -> int:  # type: ignore[override]
@@ -128,6 +148,13 @@ class ParquetFile(ColumnarFile):
     def read_batches(self, rows: int) -> Iterator[Any]:
         with self._open() as file:
             yield from file.iter_batches(batch_size=rows)
+
+
+def measure_texts(file: Any, group: int, columns: list[str]) -> int:
+    """The bytes of a row's texts in a group of rows, as if all that its dictionaries list were equally frequent."""
+    first = next(file.iter_batches(1, row_groups=[group], columns=columns), None)
+    found = [] if first is None else [column.dictionary for column in first.columns]
+    return sum(texts.nbytes // max(len(texts), 1) for texts in found)
 
 
 class ArrowFile(ColumnarFile):
@@ -148,13 +175,15 @@ class ArrowFile(ColumnarFile):
         with self._open_bytes() as file, pa.ipc.open_file(file) as reader:
             yield reader
 
-    def read_schema(self) -> tuple[Any, int]:
+    def read_schema(self) -> Any:
+        with self._open() as file:
+            return file.schema
+
+    def measure_claims(self, schema: Any) -> int:
         with self._open_bytes() as file:
             sizes = measure_batches(file)
         unpacked = sum(size.unpacked_bytes for size in sizes)
-        with self._open() as file:
-            cells = sum(size.rows for size in sizes) * len(file.schema)
-            return file.schema, max(unpacked, cells * CELL_BYTES)
+        return max(unpacked, sum(size.rows for size in sizes) * len(schema) * CELL_BYTES)
 
     @cached_property
     def count(self) -> int:  # type: ignore[override]
