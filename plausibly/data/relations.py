@@ -66,7 +66,7 @@ def find_functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     sizes = index.max(0) + 1
     alike = np.array([_log_alike(column) for column in index.T])
     given = {
-        place: _functions_of(index, place, sizes[place])
+        place: _functions_of(index, place, int(sizes[place]))
         for place in np.flatnonzero(
             _log_chance(index, sizes, alike.min()) < MAX_LOG_CHANCE
         ).tolist()
