@@ -15,7 +15,6 @@ from math import log
 import torch
 from torch import Tensor
 
-from plausibly.events.kinds import UNFORESEEN
 from plausibly.outcomes.categorical import Categorical, gumbel_max
 from plausibly.outcomes.densities import insert_specials, specials_log_prob
 from plausibly.outcomes.outcome import Index, Numeric
@@ -49,8 +48,7 @@ class InterpolatedDensity(Numeric):
         return index, low, first, (last - first) / (high - low).clamp(min=1e-300)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        special = x >= UNFORESEEN
-        own = x.double().masked_fill(special, 0.0)
+        own = x.double()
         inside = own.clamp(self.places[:, 0], self.places[:, -1])
         _, low, first, slope = self._line(inside)
         beyond = (own - inside).abs() * 30 / (self.places[:, -1] - self.places[:, 0])

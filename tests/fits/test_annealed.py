@@ -154,8 +154,9 @@ def test_the_schedule_rises_from_0_to_1_and_is_finest_at_its_ends():
     assert bool((steps > 0).all()) and float(steps[0]) < 0.1 * float(steps[50])
 
 
-def test_a_collapsed_trajectory_is_rejected():
-    """Energies that are no number are not accepted."""
+@pytest.mark.parametrize("least", [False, True])
+def test_a_collapsed_trajectory_is_rejected(least, monkeypatch):
+    """Energies that are no number are not accepted, nor by the least number that may be drawn, 0."""
     broken = LatentJoint(
         lambda z: log_normal(z, 1.0),
         lambda x, z: (z.sum(1) - 0.1).log(),
@@ -165,6 +166,8 @@ def test_a_collapsed_trajectory_is_rejected():
     )
     x = torch.zeros(200, 4)
     here = hmc_point_at(broken, x, torch.ones(200, 2))
+    if least:
+        monkeypatch.setattr(torch, "rand", lambda *size, generator, **more: torch.zeros(*size))
     there, _ = hmc_transition(broken, x, here, 1.0, torch.full((200,), 0.8), generator_for(CPU, 8))
     assert bool(there.log_likelihood.isfinite().all())
 
@@ -358,6 +361,7 @@ def test_the_command_prints_bounds_with_their_model(cli, monkeypatch):
     assert (
         first.startswith("the model: >= -") and "6 rows" in first and "bits per variable" in first
     )
+    assert "given" not in first
     assert "2 chains a row, 8 distributions" in second and "acceptance 0." in second
     assert "<=" in third and "gap" in third
     found = json.loads(cli("evaluate", "run", *SHORT, "--json")[1])["annealed"]

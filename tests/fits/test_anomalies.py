@@ -45,6 +45,23 @@ def test_p_values_count_the_rows_at_most_as_likely():
     assert against.p_values(np.array([-2.0 - 1e-6])).tolist() == [0.8]  # a tie but for float32
 
 
+@pytest.mark.parametrize("together", [1, 2, 5])
+def test_pieces_of_any_length_are_ranked_as_all_rows(together):
+    """As columns and as frames, down to a single row."""
+    nats = np.random.default_rng(1).normal(size=5)
+    frame = pd.DataFrame({"nats": nats, "bits": -nats / np.log(2), "sign": ">="})
+    pieces = [frame[i : i + together] for i in range(0, 5, together)]
+    ranking = scores.ScoreRanking(calibration(400), 0.5, False, None, None)
+    ranking.find_threshold(piece["nats"].to_numpy() for piece in pieces)
+    framed = pd.concat([ranking.add_ranks(piece.copy()) for piece in pieces])
+    ranked = [ranking.rank_columns(dict(piece.items()) | {"sign": ">="}) for piece in pieces]
+    assert framed["p_value"].tolist() == calibration(400).p_values(nats).tolist()
+    assert framed["anomaly"].tolist() == discoveries(framed["p_value"].to_numpy(), 0.5).tolist()
+    for name in ("nats", "p_value", "more_likely", "anomaly"):
+        assert np.concatenate([each[name] for each in ranked]).tolist() == framed[name].tolist()
+    assert list(ranked[0]) == list(framed) and ranking.describe()["sign"] == ">="
+
+
 def test_p_values_of_fresh_rows_are_super_uniform():
     """Over calibration sets and rows, for densities and with ties: P(p <= t) <= t, and equal where there are no ties."""
     chance, trials, n = np.random.default_rng(1), 4000, 19

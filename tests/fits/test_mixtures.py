@@ -193,6 +193,20 @@ def test_known_mixtures_are_recovered(parts, schema):
     assert validation_loss(single, x[4000:]) > validation_loss(model, x[4000:]) + 0.3
 
 
+@pytest.mark.parametrize("components", [1, 2, 3, 5, 7, 16, 100])
+def test_splits_are_enough_for_all_components(components):
+    """Where each split is kept; one component alone is done in a pass."""
+    x, model = drawn(BITS, 60), Mixture(BITS, "independent", components, iterations=2)
+    most = 0
+    for each in model.objective.passes(model):
+        each.update(each.sums(x), [x])
+        most = max(most, len(model.members))
+        if each.name.startswith("restart"):
+            break
+    assert most == components
+    assert (len(model.objective.passes(model)) == 1) == (components == 1)
+
+
 def test_components_do_not_collapse():
     """A constant, a doubled number and an outlier: densities stay finite, and the state too."""
     x = drawn(Schema((3,), (Real(),) * 3), 200)

@@ -19,7 +19,11 @@ from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
-from plausibly.outcomes.interpolation import interpolate_density, separate_places
+from plausibly.outcomes.interpolation import (
+    InterpolatedDensity,
+    interpolate_density,
+    separate_places,
+)
 from plausibly.system.randomness import generator_for
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
@@ -185,6 +189,38 @@ def test_narrow_laws_are_found_far_from_where_one_begins():
     assert np.isfinite(float(found.log_prob(torch.tensor([500.0, -500.0, 500.0])).min()))
 
 
+SLOPES = torch.tensor([0, 1e-12, 1e-9, 1e-5, 9e-4, 1.1e-3, 0.03, 0.5, 0.99, 1.5, 9, 80, 600])
+
+
+def test_a_line_has_the_mean_of_an_exponential_law_cut_off():
+    """Of density proportional to exp(s x) on [0, 1], for slopes that the formula says, its series and neither sign spoil."""
+    slopes = torch.cat([SLOPES, -SLOPES]).double().numpy()
+    logs = torch.from_numpy(np.stack([0 * slopes, slopes], 1))
+    found = InterpolatedDensity(torch.tensor([[0.0, 1.0]]).double().expand(len(slopes), 2), logs)
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    x = (nodes + 1) / 2
+    density = weights * np.exp(slopes[:, None] * (x - (slopes[:, None] > 0)))
+    want = (x * density).sum(1) / density.sum(1)
+    assert np.allclose(found.mean().numpy(), want, rtol=0, atol=1e-10)
+
+
+def test_laws_of_different_places_side_by_side_are_each_their_own():
+    """Some of more places, all with what is no number: as each says by itself."""
+    places = torch.linspace(-8, 8, 40)
+    one, two = (
+        near([law.logpdf], places[:: 3 - size], specials=[UNFORESEEN, HOLE])
+        for size, law in ((1, stats.norm(0, 1)), (2, stats.gumbel_r(1.0, 0.5)))
+    )
+    assert one.places.shape != two.places.shape
+    both = one.beside([two])
+    for x in (-1.3, 0.4, 2.0, 20.0, UNFORESEEN, HOLE):
+        at = torch.tensor([x])
+        want = torch.cat([one.log_prob(at), two.log_prob(at)])
+        assert torch.allclose(both.log_prob(at.expand(2)), want, rtol=1e-12)
+    assert torch.allclose(both.mean(), torch.cat([one.mean(), two.mean()]), rtol=1e-12)
+    assert torch.allclose(both.number(), torch.cat([one.number(), two.number()]), rtol=1e-12)
+
+
 def test_two_narrow_modes_and_what_is_no_number():
     def law(x):
         density = np.logaddexp(
@@ -238,6 +274,16 @@ def test_a_number_first_in_the_order_has_the_joints_density():
                 float(want), abs=2e-3
             )
     assert told.word == "exact" and told.effective is None
+
+
+@pytest.mark.parametrize(("real", "most"), [(False, 12), (True, 6)])
+def test_gaps_of_4096_values_are_weighed_one_by_one_and_of_more_drawn(real, most):
+    """Of a real target 64. Up to there the answer is exact."""
+    for gaps, word in ((most, "exact"), (most + 1, "estimate")):
+        schema = Schema((gaps + 2,), (Real() if real else Category(2), *[Category(2)] * (gaps + 1)))
+        model = shake_weights(MODELS["fvsbn"].tiny(schema)).eval()
+        asked = Evidence(torch.zeros(1, gaps + 2), torch.arange(gaps + 2)[None] == gaps + 1)
+        assert query(model, asked, 0, generator_for(CPU, 0), 8).word == word
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 1e3, 1e6, 1e12])

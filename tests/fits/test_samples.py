@@ -308,6 +308,17 @@ def test_coverage_is_what_the_definitions_say_with_and_without_each_row(whole, m
     assert found["coverage"].without_made == pytest.approx(fewer) and len({*fewer}) > 1
 
 
+def test_balls_are_left_out_wherever_their_rows_stand():
+    """Of more rows than are counted together: by the balls of all others, drawn anew."""
+    real, made = normals(600, 2, 0), normals(40, 2, 1)
+    _, means, shares = coverage.count_balls(cdist(real, made), coverage.neighbour_balls(real, 3))
+    for row in (0, 255, 256, 257, 511, 512, 513, 599):
+        others = np.delete(real, row, 0)
+        radius = coverage.neighbour_balls(others, 3).radius
+        inside = (cdist(others, made) <= radius[:, None]).sum(0)
+        assert (means[row], shares[row]) == pytest.approx((inside.mean(), (inside > 0).mean()))
+
+
 def test_known_configurations():
     real = normals(200, 2, 0)
 

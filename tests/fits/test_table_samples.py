@@ -488,6 +488,20 @@ def test_no_tree_sees_its_target(data):
     assert strangers.value < 0.05
 
 
+@pytest.mark.parametrize("target", range(5))
+def test_groups_are_those_of_the_rows_whose_target_is_known(data, target):
+    """Neither a hole nor a level that no training row has."""
+    frame = people(200, 3)
+    frame.loc[:4, "town"] = "elsewhere"
+    rows = data.format.events(frame)
+    rows.groups = np.arange(200)
+    contest = PredictionContest(data.format, target, rows)
+    cells = frame[data.format.names[target]]
+    known = cells.notna() & (cells != "elsewhere")
+    assert contest.groups.tolist() == np.flatnonzero(known).tolist()
+    assert len(contest.groups) == len(contest.tree_inputs(rows)[1])
+
+
 def test_the_target_is_the_last_category_of_few_levels_or_is_named(data):
     assert (
         data.format.names[target_of(data.format)] == "rich" and target_of(data.format, "pay") == 2
@@ -663,6 +677,7 @@ def test_without_the_training_rows_distances_stand_alone(run):
     assert (
         found["column_distance"].reference is None and "largest_column_ratio" not in found.numbers
     )
+    assert "real rows" not in found["column_distance"].better
     assert all(
         "not at hand" in found.missing[name]
         for name in ("closest_record", "near_records", "trained_on_samples")

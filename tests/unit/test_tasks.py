@@ -1,6 +1,6 @@
 """Tasks and evaluation against enumeration and formulas."""
 
-from itertools import product
+from itertools import pairwise, product
 from math import log
 
 import numpy as np
@@ -174,6 +174,15 @@ def test_marginals_of_every_subset(name):
 def test_scores_are_sums_of_conditionals(name):
     model, events = made_up(name), SMALL.all_events()
     assert torch.allclose(conditionals(model, events).sum(1), score(model, events), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["independent", "vae"])
+def test_progress_of_scores_rises_to_all_rows(name):
+    """Of exact scores and of bounds, of several batches."""
+    rows, told = Events(torch.zeros(3000, 4), torch.zeros(3000).double()), []
+    likelihood(made_up(name), rows, lambda done, total: told.append((done, total)))
+    assert told[-1] == (3000, 3000) and len(told) > 1
+    assert all(before[0] < after[0] for before, after in pairwise(told))
 
 
 def test_samples_do_not_depend_on_how_many_are_drawn():

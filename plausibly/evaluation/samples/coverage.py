@@ -222,7 +222,7 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
     at_control, to_control = nearest_rows(made, control)
     close, tied = to_train < to_control, to_train == to_control
     winners = np.where(close, at_train, len(train) + at_control)[~tied]
-    counts = np.bincount(winners, minlength=1)
+    counts = np.bincount(winners)
     error = float(np.sqrt((counts**2.0).sum()) / (2 * len(made)))
     share = float((close + 0.5 * tied).mean())
     interval = normal_interval(share, error) if len(made) >= MIN_UNITS else None
