@@ -31,13 +31,14 @@ from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener
 from plausibly.jobs import blocks, compressed, compression, provenance
 from plausibly.models import MODELS
-from plausibly.outcomes.categorical import Bernoulli
+from plausibly.outcomes.categorical import Bernoulli, Categorical
 from plausibly.outcomes.latents import Normal, normal_of
+from plausibly.outcomes.product import Product
 from plausibly.runs.record import write_record
 from plausibly.runs.run import Run
 from plausibly.system.threads import one_thread
 from plausibly.tasks.compress import compress as through
-from plausibly.tasks.compress import pick_components
+from plausibly.tasks.compress import group_alike, pick_components
 
 
 def walked(coder, own):
@@ -233,6 +234,18 @@ def test_a_mixture_over_orders_takes_the_bits_of_the_mixture(make, monkeypatch):
     through(model, writer, x, len(x))
     assert torch.equal(through(model, SymbolReader(writer.payload), None, len(x)), x)
     assert bits < 8 * len(writer.payload) < 1.005 * bits + 64
+
+
+def test_variables_of_one_form_pass_together():
+    """Of each group of an outcome those alike, each cell by its own law, row after row."""
+    kinds = [Category(2), Category(3), Category(2, missing=True), Category(2), Category(3)]
+    logs = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    groups = [torch.tensor([4, 1]), torch.tensor([0, 2, 3])]
+    outcome = Product([(index, Categorical(logs[:, index])) for index in groups])
+    found = list(group_alike(outcome, kinds, [0, 1, 2, 3, 4], 4))
+    assert [members for members, _ in found] == [[4, 1], [0, 3], [2]]
+    for members, cells in found:
+        assert torch.equal(cells.log_probs, logs[:, members].flatten(0, 1))
 
 
 @torch.no_grad()

@@ -122,6 +122,19 @@ def test_what_may_not_be_drawn_is_not_drawn():
     )
 
 
+@torch.no_grad()
+def test_what_was_never_seen_is_not_drawn_from_any_outcome():
+    """Beside numbers that are none as often as in training."""
+    schema = Schema((3,), (Real(open=True, unforeseen=0.3), Real(), Real(open=True)))
+    model, x = shake_weights(Gaussian(schema)).eval(), torch.zeros(400, 3)
+    seen = Evidence(x, torch.tensor([[False, True, False]]).expand(400, 3))
+    for outcome in (model.predict(x), model.predict_given(seen)):
+        drawn = outcome.one(0).sample(generator_for(torch.device("cpu"), 0))
+        assert (drawn < UNFORESEEN).all() and len(drawn.unique()) > 300
+        assert (outcome.one(0).mode() < UNFORESEEN).all()
+        assert (outcome.one(2).sample(generator_for(torch.device("cpu"), 1)) >= UNFORESEEN).any()
+
+
 def test_counting_gives_mean_and_covariance():
     from sklearn.mixture import GaussianMixture
 

@@ -42,7 +42,9 @@ def made_up(name, schema=SMALL):
 @pytest.mark.parametrize("name", ORDERLESS)
 @pytest.mark.parametrize("named", [0.0, 0.5, 1.0])
 def test_the_loss_is_the_mean_over_all_orders_and_over_the_named_one(monkeypatch, name, named):
-    monkeypatch.setattr("plausibly.families.orderless.ORDER_SHARE", named)
+    """Half of one and half of the other, where nobody says otherwise."""
+    if named != 0.5:
+        monkeypatch.setattr("plausibly.families.orderless.ORDER_SHARE", named)
     model, event = made_up(name), torch.tensor([[1.0, 2.0, 0.0, 1.0]])
     every = np.mean([-float(log_prob_in(model, event, order)) for order in permutations(range(4))])
     with torch.no_grad():

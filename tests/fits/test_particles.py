@@ -116,6 +116,12 @@ def test_rows_with_uneven_weights_are_drawn_anew_by_these():
     assert EffectiveSampleSize(torch.tensor([MIN_DRAWS - 1, 50.0]), 64).few == 1
 
 
+def test_of_no_rows_all_draws_tell():
+    nobody = EffectiveSampleSize(torch.zeros(0), 64)
+    assert nobody.to_json() == {"effective": 64.0, "draws": 64, "rows_with_too_few": 0}
+    assert nobody.line() == "64.0 effective of 64 weighted draws"
+
+
 def test_rows_that_know_different_cells_are_answered_each():
     """One knows a later cell, the other none: against enumeration, within the errors of the draws."""
     model, events = strong(MODELS["fvsbn"].tiny(SMALL), 2.0), SMALL.all_events()

@@ -29,6 +29,7 @@ from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.mixtures import MixtureOutcome
 from plausibly.outcomes.product import average_outcomes
+from plausibly.outcomes.rows import replace_rows
 
 CPU = torch.device("cpu")
 
@@ -93,6 +94,22 @@ def test_specials_share_the_probability():
     sample = mixture("normal", special, 9000).sample(torch.Generator().manual_seed(0))
     for value, p in ((UNFORESEEN, 0.1), (HOLE, 0.2)):
         assert abs(float((sample == value).float().mean()) - p) < 6 * (p * (1 - p) / 9000) ** 0.5
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_rows_in_place_of_others_are_as_they_were(wide):
+    """Of fewer components among more and the other way round, specials included."""
+    several = mixture("normal", torch.tensor([[0.7, 0.1, 0.2]]).log(), 4)
+    single = MixtureDensity(
+        *(torch.full((4, 1), value) for value in (0.0, 1.5, 0.5)),
+        torch.tensor([[0.2, 0.5, 0.3]]).log().expand(4, -1),
+    )
+    whole, own = (single, several) if wide else (several, single)
+    found = replace_rows(whole, torch.tensor([1, 3]), own.rows(torch.tensor([1, 3])))
+    for x in (-1.0, 0.4, 1.5, UNFORESEEN, HOLE):
+        at = torch.full((4,), x)
+        want = torch.where(torch.arange(4) % 2 == 1, own.log_prob(at), whole.log_prob(at))
+        assert torch.allclose(found.log_prob(at), want, atol=1e-6)
 
 
 def test_the_mean_of_outcomes_is_the_mean_of_their_densities():

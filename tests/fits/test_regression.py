@@ -1,6 +1,7 @@
 """Distributions of numbers row by row: against the exact quantiles of one row, enumeration, SciPy, and planted faults."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from scipy import integrate, stats
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from plausibly.cli.app import app
+from plausibly.data.events import Events
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.curves import CodeCDF, outcome_cdf
+from plausibly.evaluation.answers.prediction import take_holes_as_evidence
 from plausibly.evaluation.answers.regression import (
     INTERVAL_SHARE,
     LOWER_SHARES,
@@ -26,6 +29,7 @@ from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Grid, Level, Real
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit
+from plausibly.models import MODELS
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
@@ -36,6 +40,8 @@ KINDS = [
     Level(4, width=3),
     Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True),
     Grid(edges=(0, 1000, 5000), tails=(30.0, 700.0), open=True),
+    Grid(edges=(0, 10, 50), tails=(3.0, 70.0), open=True, unforeseen=0.1, unseen=(0,)),
+    Grid(edges=(0, 10, 50), tails=(30.0, 7.0), open=True, unforeseen=0.1, unseen=(3,)),
     Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)),
 ]
 
@@ -198,6 +204,22 @@ def test_holes_in_training_cost_a_known_number_nothing(numbers, tmp_path):
         stats.norm(0, 2).entropy() + np.log(100), abs=0.2
     )
     assert found.uniform() > 0.001
+
+
+@pytest.mark.parametrize("name", ["chow_liu", "deepnade", "vae", "nade", "made"])
+def test_a_hole_that_training_had_none_of_needs_a_model_that_can_do_without(name):
+    """Of any order, or of latents; a hole that there may be is a part of what is known, for all of them."""
+    schema = Schema((3,), (Level(3), Level(3), Level(3, missing=True)))
+    model, format = MODELS[name].tiny(schema), SimpleNamespace(names=("a", "b", "c"))
+    seen = torch.tensor([[True, True, True], [True, False, False]])
+    events = Events(torch.zeros(2, 3), torch.zeros(2), observed=seen)
+    if name in ("nade", "made"):
+        with pytest.raises(UserError, match="row 2, column 'b': a hole, where there was none"):
+            take_holes_as_evidence(model, format, events, 0, {"b", "c"})
+        return
+    found = take_holes_as_evidence(model, format, events, 0, {"b", "c"})
+    assert found.observed.tolist() == [[True, True, True], [True, False, True]]
+    assert found.x[:, 2].tolist() == [0, schema.kinds[2].missing_code]
 
 
 def test_measures_are_those_of_other_libraries_over_the_known_rows():

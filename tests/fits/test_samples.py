@@ -13,6 +13,7 @@ import torch
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from scipy.stats import kstest
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import roc_auc_score
 
 import plausibly
@@ -34,6 +35,7 @@ from plausibly.evaluation.samples.judges import (
     ConvolutionJudge,
     JudgeEnsemble,
     TreeJudge,
+    boosting_options,
     make_judge,
 )
 from plausibly.evaluation.samples.readers import ClassifierFeatures
@@ -125,6 +127,17 @@ def test_trees_see_no_difference_where_there_is_none_and_see_dependence(table):
     assert found.value > 0.8 and found.interval[0] > 0.5 and (found.rows, found.folds) == (500, 5)
     assert found == judge_auc(table.format, apart, real)  # the seed decides
     assert "boosted" in found.by and "0.5 is perfect" in found.better
+
+
+def test_trees_of_enough_rows_are_scikit_learns_of_few_have_smaller_leaves():
+    """Its defaults stop early only beyond 10,000 rows."""
+    rows, truth = normals(500, 3, 0), normals(500, 1, 1)[:, 0]
+    ours = HistGradientBoostingRegressor(**boosting_options(500, [False] * 3, 0))
+    theirs = HistGradientBoostingRegressor(random_state=0)
+    assert np.array_equal(
+        ours.fit(rows, truth).predict(rows), theirs.fit(rows, truth).predict(rows)
+    )
+    assert boosting_options(100, [False] * 3, 0)["min_samples_leaf"] < theirs.min_samples_leaf
 
 
 def test_no_row_is_scored_by_a_judge_that_was_taught_with_it():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from scipy.spatial.distance import cdist
 from scipy.stats import ks_2samp
 from scipy.stats.contingency import association
@@ -390,6 +391,16 @@ def plainly(monkeypatch):
     monkeypatch.setattr(
         coverage, "closest_distances", lambda rows, others: cdist(rows, others).min(1)
     )
+
+
+@pytest.mark.parametrize("rows", [20, 137, 5000])
+@pytest.mark.parametrize(("share", "level"), [(0.5, 0.95), (0.05, 0.975), (0.9, 0.5)])
+def test_ranks_hold_a_quantile_but_for_half_of_the_rest_on_either_side(rows, share, level):
+    """By the binomial law of how many draws lie below the quantile; nearer ranks would not."""
+    low, high = coverage.quantile_ranks(rows, share, level)
+    below, beyond = stats.binom(rows, share), (1 - level) / 2
+    assert below.cdf(low - 1) <= beyond < below.cdf(low)
+    assert below.sf(high - 1) <= beyond < below.sf(high - 2)
 
 
 @pytest.mark.parametrize("decimals", [1, 9])

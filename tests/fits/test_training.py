@@ -1,5 +1,7 @@
 """The loop: repeatable, resumable at any step, honest when a loss breaks."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,9 +11,11 @@ from plausibly.events.schema import binary
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
+from plausibly.models.vq_vae import VQVAE
+from plausibly.objectives import WholePass
 from plausibly.system.randomness import generator_for
 from plausibly.training.diagnosis import diagnose
-from plausibly.training.estimates import steps_within
+from plausibly.training.estimates import memory_line, pass_seconds, steps_within
 from plausibly.training.loop import Training, clip, validation_loss
 from plausibly.training.plan import LEAST, Diverged, Plan, default_every, default_steps
 
@@ -22,7 +26,7 @@ def toy():
 
 
 def fresh(plan, model=MADE):
-    instance = model(binary(10)) if model is FVSBN else model(binary(10), hidden=12)
+    instance = model(binary(10), **({"hidden": 12} if model in (MADE, NADE) else {}))
     instance.initialise(generator_for(torch.device("cpu"), plan.seed))
     return Training(instance, *toy(), plan)
 
@@ -127,12 +131,52 @@ def test_a_diagnosis_names_the_rows_whose_loss_broke_or_is_largest():
     assert "column 'c" in named and "at step 7" in named
 
 
+@pytest.mark.parametrize("broken", [-float("inf"), float("inf"), float("nan")])
+def test_a_diagnosis_names_the_first_column_that_broke_or_the_worst(broken, monkeypatch):
+    """Whatever another holds; of finite ones that with the largest loss."""
+    model, x = fresh(PLAN, FVSBN).model, toy()[0][:2].float()
+    each = -torch.arange(20.0).view(2, 10)
+    monkeypatch.setattr(
+        FVSBN, "predict", lambda self, x: SimpleNamespace(log_prob=lambda events: each)
+    )
+    for cell, value, column in (((0, 0), 0.0, 9), ((1, 6), float("nan"), 6), ((0, 4), broken, 4)):
+        each[cell] = value
+        assert f"variable {column}." in diagnose(model, x, torch.arange(2), each.sum(1), 7)
+
+
+def test_a_look_is_timed_by_a_part_of_it_with_other_rows_held_out(monkeypatch):
+    """Four fifths are learned from; the seconds of the part are those of its share."""
+    seen, now = [], [0.0]
+    monkeypatch.setattr("plausibly.training.estimates.time.monotonic", lambda: now[0])
+
+    def part(codes, held_out):
+        seen.append((codes[:, 0].tolist(), held_out[:, 0].tolist()))
+        now[0] += 3.0
+        return 0.25
+
+    model = fresh(PLAN, FVSBN).model
+    look = WholePass("all", lambda codes, held_out: None, part)
+    monkeypatch.setattr(type(model.objective), "passes", lambda self, model: [look])
+    assert pass_seconds(model, torch.arange(50)[:, None]) == (1, 12.0)
+    learned, held_out = seen[-1]
+    assert sorted(learned + held_out) == [*range(50)] and len(held_out) == 10
+
+
+def test_memory_is_told_where_the_system_tells_it(monkeypatch):
+    for held, said in ((0, ""), (5_000_000, ", 5 MB of memory (this process at its peak, ")):
+        monkeypatch.setattr("plausibly.training.estimates.peak_memory", lambda held=held: held)
+        line = memory_line(torch.device("cpu"))
+        assert line.startswith(said) and bool(line) == bool(held)
+
+
 def test_a_budget_becomes_steps(monkeypatch):
-    """By a clock that a step and a validation move by a tenth of a second each."""
+    """By a clock that a step and a validation move by a tenth of a second each, the first step by more."""
     now, take_step = [0.0], Training.take_step
     monkeypatch.setattr("plausibly.training.estimates.read_shared_clock", lambda: now[0])
     monkeypatch.setattr(
-        Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1]
+        Training,
+        "take_step",
+        lambda self: (now.append(now.pop() + (0.1 if self.step else 9.0)), take_step(self))[1],
     )
     monkeypatch.setattr(
         "plausibly.training.estimates.validation_loss", lambda *given: now.append(now.pop() + 0.1)
@@ -230,3 +274,13 @@ def test_the_average_forgets_the_first_weights_early():
         ]
     for a, b in zip(kept, training.averaged.parameters(), strict=True):
         assert torch.allclose(a, b.double(), atol=1e-6)
+
+
+def test_what_a_step_counts_is_the_averages_too():
+    """A buffer that moves is no weight, and is not averaged."""
+    training = fresh(Plan(steps=5), VQVAE)
+    before = training.averaged.used.clone()
+    for _ in range(3):
+        training.take_step()
+    assert torch.equal(training.averaged.used, training.model.used)
+    assert not torch.equal(training.averaged.used, before)

@@ -1,6 +1,9 @@
 """Kinds: codes and what is left inside them make one exact distribution over all recordable values."""
 
 import json
+from collections.abc import Callable
+from functools import partial
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -142,6 +145,20 @@ def test_holes_and_the_unforeseen_have_codes_of_their_own() -> None:
     real = Real(edges=(0.0,), open=True, missing=True)
     assert real.code(np.array([-1.0, 1.0, REAL_OTHER, np.nan])).tolist() == [0, 1, 2, 3]
     assert Category(3, open=True).code(np.array([MISSING])).tolist() == [3]
+
+
+@pytest.mark.parametrize(("is_open", "holed"), list(product([False, True], repeat=2)))
+@pytest.mark.parametrize("make", [partial(Category, 3), partial(Level, 3), Real])
+def test_codes_of_what_is_no_value_follow_the_others(
+    make: Callable[..., Kind], is_open: bool, holed: bool
+) -> None:
+    """First of what is not foreseen, then of holes; a kind that has none of a sort has no code for it."""
+    kind = make(open=is_open, missing=holed)
+    other, hole = kind.other_code, kind.missing_code
+    assert (other is not None, hole is not None) == (is_open, holed)
+    assert [code for code in (other, hole) if code is not None] == [
+        *range(kind.regular, kind.codes)
+    ]
 
 
 def test_what_is_no_number_has_no_density_inside_its_event() -> None:

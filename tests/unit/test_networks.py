@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from plausibly.events.kinds import HOLE, UNFORESEEN, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
+from plausibly.events.schema import Schema, binary
+from plausibly.models import MODELS
 from plausibly.models.made import MaskDegrees
+from plausibly.models.vae import VAE
 from plausibly.networks.heads import free_log_softmax, symmetric_log_softmax
 from plausibly.networks.inputs import RealFeatures
 from plausibly.networks.masked import MaskedLinear
@@ -33,6 +36,28 @@ def test_a_masked_layer_follows_its_degrees_from_step_to_step() -> None:
     assert equals_scoring()
     layer, x = layer.double(), x.double()
     assert equals_scoring()
+
+
+MIXED = Schema((3,), (Real(open=True, unforeseen=0.1), Category(3, missing=True), Real()))
+LEARNED = {"features", "first", "parents", "margins", "used"}  # that are no weights
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"forest"}))  # which is all buffers
+@pytest.mark.parametrize(
+    "schema", [binary(16), MIXED, Schema((3,), (Real(),) * 3)], ids=["bits", "mixed", "reals"]
+)
+def test_a_constant_is_not_saved_with_the_weights(name: str, schema: Schema) -> None:
+    """What follows from a model's arguments is no part of its file, which later versions read."""
+    if MODELS[name].accepts(schema) is None:
+        model = MODELS[name].tiny(schema)
+        saved = model.state_dict().keys() - dict(model.named_parameters()).keys()
+        assert {each.rpartition(".")[2] for each in saved} <= LEARNED
+
+
+@pytest.mark.parametrize("prior", ["standard", "vamp", "flow"])
+def test_a_prior_saves_its_weights_alone(prior: str) -> None:
+    model = VAE(binary(6), prior=prior)
+    assert model.state_dict().keys() == dict(model.named_parameters()).keys()
 
 
 def test_one_component_is_scored_and_learned_as_a_mixture_of_one() -> None:
