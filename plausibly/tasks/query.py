@@ -191,7 +191,7 @@ class GapQuery:
             own: Any = self.model.predict(self._as_events(several[:, 0])).one(self.target)
             if several.shape[1] == 1 and self.model.order[last] == self.target:
                 return cast(Single, own)
-            cuts = own.cuts().double()
+            cuts = own.cuts().double().expand(len(several), -1)
             edges = cuts.new_tensor(kind.edges).expand(len(cuts), -1)
             places, least = torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor
             return interpolate_density(look, places, least, kind.specials, log_weights)
