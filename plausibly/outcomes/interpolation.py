@@ -140,7 +140,7 @@ def lengthen_rows(rows: Tensor, most: int) -> Tensor:
 def expm1_share(d: Tensor) -> Tensor:
     """(exp(d) - 1) / d."""
     flat = d.abs() < 1e-9
-    return torch.where(flat, 1.0, torch.expm1(d.clamp(max=700)) / d.masked_fill(flat, 1.0))
+    return torch.where(flat, 1.0, torch.expm1(d.clamp(max=700)) / d)
 
 
 def line_masses(places: Tensor, logs: Tensor) -> Tensor:

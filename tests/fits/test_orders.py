@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from planting import finds
+from torch.nn.functional import layer_norm, logsigmoid
 
 from plausibly.capabilities import AnyOrderModel, TractableModel
 from plausibly.contract.checks import shake_weights
@@ -51,6 +52,20 @@ def test_the_loss_is_the_mean_over_all_orders_and_over_the_named_one(monkeypatch
         want = named * -float(model.log_prob(event)) + (1 - named) * every
         drawn = orderless(model, event.expand(40_000, 4), generator_for(CPU, 0)).double()
     assert abs(float(drawn.mean()) - want) < 6 * float(drawn.std()) / 200
+
+
+@torch.no_grad()
+def test_a_masked_token_without_attention_is_read_out_as_its_formula_says():
+    """A bit's log-odds are a shift and the product of its readout and its normed vector, signs and all."""
+    model = made_up("masked_transformer", binary(3))
+    for parameter in [model.named, *model.network.blocks.parameters()]:
+        parameter.zero_()
+    norm, vectors = model.network.norm, model.unknown + model.network.places
+    normed = layer_norm(vectors, (model.width,), norm.weight, norm.bias)
+    want = logsigmoid(model.shift + (normed * model.readout.weight).sum(1))
+    nothing = Evidence(torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.bool))
+    found = model.predict_given(nothing).log_prob(torch.ones(1, 3))
+    assert torch.allclose(found[0], want, atol=1e-5)
 
 
 @pytest.mark.parametrize("hidden", [0.0, 1.0])

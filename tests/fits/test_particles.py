@@ -14,7 +14,12 @@ from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.particles import LookaheadTree, Particles, resample_systematically
+from plausibly.families.particles import (
+    MAX_LOOKS,
+    LookaheadTree,
+    Particles,
+    resample_systematically,
+)
 from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
@@ -114,6 +119,20 @@ def test_rows_with_uneven_weights_are_drawn_anew_by_these():
     counts = torch.stack([(drawn == k).sum(2) for k in range(4)], 2)
     assert (counts == torch.tensor([[4, 2, 1, 1], [0, 8, 0, 0]])).all()
     assert EffectiveSampleSize(torch.tensor([MIN_DRAWS - 1, 50.0]), 64).few == 1
+
+
+def test_weights_are_looked_at_after_each_of_few_known_cells_and_after_some_of_many(monkeypatch):
+    """Where rows know different cells, after those that any of them knows."""
+    model, looks = MODELS["fvsbn"].tiny(binary(60)).eval(), list[int]()
+    monkeypatch.setattr(Particles, "_resample", lambda self: looks.append(1))
+    for known in ([0, 5, 6, 20], [*range(40)], [*range(17)]):
+        seen = torch.zeros(2, 60, dtype=torch.bool)
+        seen[0, known[::2]] = seen[1, known[1::2]] = seen[:, 59] = True
+        looks.clear()
+        tree = LookaheadTree(model, generator_for(CPU, 0))
+        asked = Evidence(torch.zeros(2, 60), seen)
+        Particles(model, tree, asked, 4, generator_for(CPU, 1)).draw_to(59)
+        assert len(looks) == len(known) if len(known) <= MAX_LOOKS else 8 < len(looks) <= MAX_LOOKS
 
 
 def test_of_no_rows_all_draws_tell():
