@@ -23,7 +23,7 @@ from plausibly.evaluation import intervals
 from plausibly.evaluation.intervals import UnitInfluences, influence_by_unit
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import likelihood
-from plausibly.evaluation.samples import coverage, relations, tables
+from plausibly.evaluation.samples import coverage, relations, samples, tables
 from plausibly.evaluation.samples.comparison import draw_repeats
 from plausibly.evaluation.samples.samples import (
     DRAW_REPEATS,
@@ -551,6 +551,19 @@ def test_draws_of_rows_have_seeds_of_their_own_and_are_told():
     )
     assert found == [50] * DRAW_REPEATS and len({7, *seeds}) == DRAW_REPEATS + 1
     assert told == [(k, DRAW_REPEATS) for k in range(DRAW_REPEATS + 1)]
+
+
+def test_no_two_picks_of_rows_are_by_the_same_numbers(data, monkeypatch):
+    """Rows that are set against each other are picked independently."""
+    sound, seeds = samples.pick_rows, list[tuple[int, ...]]()
+
+    def pick(rows, many, *numbers):
+        seeds.append(numbers)
+        return sound(rows, min(many, 60), *numbers)
+
+    monkeypatch.setattr(samples, "pick_rows", pick)
+    measured(data, [data.train[:60]] * 2, seed=9)
+    assert len(set(seeds)) == len(seeds) > MAX_DRAWS and {each[0] for each in seeds} == {9}
 
 
 def test_slow_models_draw_fewer_rows_but_not_fewer_than_are_looked_at():
