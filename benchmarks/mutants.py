@@ -31,7 +31,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import SimpleQueue
@@ -167,8 +166,12 @@ class Reach:
         lines = self.files.get(mutant.file, {})
         tests = lines.get(mutant.line) or set[str]().union(*lines.values())
         narrow = sorted(tests, key=lambda test: (self.width[test], self.seconds[test], test))
-        sums = accumulate(self.seconds[test] for test in narrow)
-        return [test for test, so_far in zip(narrow, sums, strict=True) if so_far < TEST_SECONDS]
+        chosen, left = list[str](), float(TEST_SECONDS)
+        for test in narrow:
+            if self.seconds[test] < left:
+                chosen.append(test)
+                left -= self.seconds[test]
+        return chosen
 
 
 def measure_tests() -> Reach:
