@@ -115,10 +115,10 @@ def _has_its_length(path: Path) -> bool:
     """False of tensors whose file is longer or shorter than its header says, which is seen without reading all of it."""
     if path.suffix != ".safetensors":
         return True
-    with open(path, "rb") as file:
-        if int.from_bytes(file.read(8), "little") > MAX_TENSOR_HEADER_BYTES:
-            return False
     try:
+        with open(path, "rb") as file:
+            if int.from_bytes(file.read(8), "little") > MAX_TENSOR_HEADER_BYTES:
+                return False
         with safe_open(path, "pt"):
             return True
     except (SafetensorError, OSError):

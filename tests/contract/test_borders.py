@@ -42,6 +42,7 @@ from plausibly.models.independent import Independent
 from plausibly.models.vae import VAE
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
+from plausibly.objectives import WholePass
 from plausibly.outcomes.categorical import Bernoulli, Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.interpolation import interpolate_density
@@ -171,7 +172,10 @@ def learn(model, n):
     for turn in model.objective.turns(model):
         assert turn.loss(x, noise(), 0.5).total.shape == (n,)
     for each in model.objective.passes(model):
-        each.update(each.sums(x), [x])
+        if isinstance(each, WholePass):
+            each.learn(x, x)
+        else:
+            each.update(each.sums(x), [x])
     assert model.objective.validation_loss(model, x, noise()).shape == (n,)
 
 

@@ -354,7 +354,7 @@ def test_divergence_leaves_the_last_good_weights(people, tmp_path):
             str(people),
             "made",
             out=tmp_path / "run",
-            set={"train.rate": 1e30, "train.clip": 1e30},
+            set={"train.rate": 1e9, "train.clip": 1e9},
             steps=50,
         )
     again = plausibly.open(tmp_path / "run")
@@ -496,7 +496,7 @@ def test_without_a_model_one_that_diverges_is_out(people, tmp_path):
         str(people),
         out=tmp_path / "run",
         steps=40,
-        set={"train.rate": 1e30, "train.clip": 1e30},
+        set={"train.rate": 1e9, "train.clip": 1e9},
         listener=listener,
     )
     assert run.record["model"] in ("independent", "markov", "chow_liu")

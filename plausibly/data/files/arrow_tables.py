@@ -28,8 +28,9 @@ def refuse_types(schema: Any, name: object) -> None:
     import pyarrow as pa
 
     for kind in dict.fromkeys(schema.types):
+        cells, no_places = pa.array([], kind), pa.array([], pa.int64())
         try:
-            pa.array([], kind).take(pa.array([], pa.int64())).to_pandas()
+            (cells if pa.types.is_string_view(kind) else cells.take(no_places)).to_pandas()
         except (pa.ArrowException, NotImplementedError, ValueError) as error:
             column = schema.names[schema.types.index(kind)]
             raise UserError(

@@ -76,7 +76,8 @@ class TableRows(Rows):
 def spelled_columns(dataset: Dataset) -> list[ModelledColumn]:
     """The columns that keep texts of some cells, which they spell otherwise or do not foresee."""
     parts = (dataset.shown, dataset.valid, dataset.test, dataset.calibration)
-    pairs = [column_cells(dataset.format.blocks, part.values) for part in parts]
+    held = [part.values for part in parts if part.values is not None]
+    pairs = [column_cells(dataset.format.blocks, values) for values in held]
     return [
         found[0][0]
         for found in zip(*pairs, strict=True)
