@@ -80,5 +80,10 @@ class RowMeter:
         if now - self.printed < (1 if live else SECONDS_BETWEEN_LINES) and not closing:
             return
         self.printed = now
-        left = (now - self.began) / done * (rows - done)
-        print_progress(f"  {done:,} of {rows:,} {self.unit}  {left:.0f} s left", closing, 60)
+        print_progress(f"  {self._describe(done, rows, now - self.began)}", closing, 60)
+
+    def _describe(self, done: int, rows: int, seconds: float) -> str:
+        if rows < done:  # nobody knows how many there are
+            return f"{done:,} {self.unit}"
+        left = seconds / done * (rows - done)
+        return f"{done:,} of {rows:,} {self.unit}  {left:.0f} s left"

@@ -94,3 +94,10 @@ def test_rows_are_counted_where_it_takes_long(capsys):
         "  40 of 100 rows  30 s left",
         "  100 of 100 rows  0 s left",
     ]
+
+
+def test_of_rows_that_nobody_counted_no_end_is_told(capsys):
+    meter = RowMeter("rows")
+    meter.clock = lambda: meter.began + 20
+    meter(200, 0)
+    assert capsys.readouterr().err.splitlines() == ["  200 rows"]
