@@ -199,6 +199,7 @@ def test_an_event_has_variables_and_not_too_many(shape: tuple[int, ...]) -> None
         {"kind": "grid", "edges": [3, 2]},
         {"kind": "grid", "atoms": [5], "edges": [0, 5]},
         {"kind": "grid", "edges": [0], "tails": [0, 1]},
+        {"kind": "grid", "edges": [0], "tails": [2**70, 1]},
         {"kind": "real", "edges": [0.0, float("nan")]},
         {"kind": "real", "scale": 0.0},
         {"kind": "category", "levels": 5_000},

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
 MAX_CODES = 1024
+MAX_TAIL = 2.0**63  # steps or scales, beyond which numpy takes no whole number
 MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
 OTHER = MISSING + 1  # the value of what the kind does not foresee
 
@@ -207,5 +208,5 @@ def check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
         or not all(np.isfinite(edges))
     ):
         raise ValueError("edges are finite numbers, at least one, each above the one before")
-    if len(tails) != 2 or not all(0 < mean < np.inf for mean in tails):
-        raise ValueError("tails are two means above 0")
+    if len(tails) != 2 or not all(0 < mean < MAX_TAIL for mean in tails):
+        raise ValueError("tails are two means above 0 and below 2^63")
