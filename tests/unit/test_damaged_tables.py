@@ -198,3 +198,9 @@ def test_a_small_file_of_many_cells_is_read_in_pieces(
     monkeypatch.setattr(text, "LARGE_BYTES", 100)
     (tmp_path / "t.csv").write_text(GOOD)
     assert open_source(tmp_path / "t.csv").is_large()
+
+
+def test_a_name_with_a_byte_that_is_0_is_refused(tmp_path: Path) -> None:
+    """Behind such a header Arrow leaves out the first row."""
+    (tmp_path / "t.csv").write_bytes(b"n,\0day\n" + b"1,x\n2,y\n" * 30)
+    refused(tmp_path / "t.csv", "t.csv, line 1", "a byte that is 0")

@@ -123,6 +123,8 @@ class TextFile(TableFile):
         except (csv.Error, UnicodeEncodeError) as error:
             self._refuse_encoding()
             raise self._line_error(1, CELL_ERRORS.get(str(error)[:5], error)) from error
+        if "\0" in "".join(header):  # behind which Arrow leaves out a row
+            raise self._line_error(1, "a column's name holds a byte that is 0")
         return header
 
     @cached_property
