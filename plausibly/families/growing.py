@@ -109,7 +109,6 @@ def _read_tree(
     counts = np.bincount(
         rank[tree.apply(seen)] * size + codes, minlength=leaf.sum() * size
     ).reshape(-1, size)
-    counts[counts.sum(1) == 0] = 1
     held, code = counts.nonzero()
     ends = np.searchsorted(held, np.arange(len(counts) + 1))
     nodes = np.empty((len(leaf), 5), np.int32)

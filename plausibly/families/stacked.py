@@ -83,11 +83,13 @@ class Conditional(nn.Module):
         split, known = feature >= 0, torch.from_numpy(features)
         below = (first > own) & (last > own) & (torch.maximum(first, last) < len(own))
         inside = (first >= 0) & (first < last) & (last <= len(self.entries))
+        children = torch.cat([first[split], last[split], self.roots.flatten().long()])
         code, count = self.entries.T
         sound = [
             torch.where(split, below & torch.isin(feature, known), inside),
             (code >= 0) & (code < self.kind.codes) & (count > 0),
             (self.roots >= 0) & (self.roots < len(own)),
+            children.unique(return_counts=True)[1] == 1,
         ]
         asked = not len(self.table) or (
             int(self.parent) in earlier

@@ -21,7 +21,8 @@ def add_leaves(features, nodes, entries, roots, found):  # type: ignore[no-untyp
 
     Where a split asks for what is not known both ways are gone, each with the share of training rows that went there.
     """
-    waiting, weights = np.empty(1024, np.int64), np.empty(1024)
+    # of each level at most one node waits, and the one that is next
+    waiting, weights = np.empty(len(nodes) + 1, np.int64), np.empty(len(nodes) + 1)
     for r in range(len(features)):
         for root in roots:
             waiting[0], weights[0], left = root, 1.0 / len(roots), 1

@@ -149,6 +149,28 @@ def test_fits_do_not_depend_on_threads_and_do_on_seeds():
     assert other.seed != one["seed"]
 
 
+def test_a_node_that_two_nodes_lead_to_is_refused(forest):
+    """Both ways of many such nodes, which a cell that says nothing asks for, would be walked for ever."""
+    state = copy.deepcopy(forest.state_dict())
+    first = state["conditionals.2.nodes"]
+    first[0, 2] = first[0, 3]
+    with pytest.raises(ValueError, match="the saved trees are none"):
+        Forest(TABLE, trees=4).restore(state)
+
+
+def test_a_deep_tree_is_walked_both_ways():
+    """3,000 splits one behind the other, each with a leaf of one row at its left: all rows are found."""
+    depth = 3000
+    nodes = np.zeros((2 * depth + 1, 5), np.int32)
+    nodes[0::2] = [[0, 0, k + 1, k + 2, depth - k // 2 + 1] for k in range(0, 2 * depth + 1, 2)]
+    nodes[1::2] = [-1, 0, 0, 1, 1]
+    nodes[-1] = [-1, 0, 1, 2, 1]
+    found = np.zeros((1, 2))
+    entries, roots = np.array([[0, 1], [1, 1]], np.int16), np.array([0], np.int32)
+    add_leaves(np.full((1, 1), UNKNOWN, np.int16), nodes, entries, roots, found)
+    np.testing.assert_allclose(found, [[depth / (depth + 1), 1 / (depth + 1)]], atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "place", "value"),
     [
