@@ -61,6 +61,7 @@ def test_the_resolution_is_that_of_the_values(cells, kind: str, resolution: str)
 
 def test_a_coarser_resolution_is_worth_its_logarithm() -> None:
     """In the same intervals each value has 25 times the probability; what lies off the lattice is its text."""
+    chance = np.random.default_rng(0)
     numbers = chance.integers(0, 8_000, 4_000)
     coarse, fine = (learned_from(list(numbers * step))[1] for step in (25, 1))
     frame = pd.DataFrame({"x": numbers, "y": "a"})
@@ -89,6 +90,7 @@ def test_the_lattice_is_the_greatest_common_divisor(step: int, start: int, seed:
     [("created_at", 1, ", seconds since 1970"), ("ts", 1000, ", milliseconds")],
 )
 def test_times_since_1970_are_named(name: str, unit: int, said: str) -> None:
+    chance = np.random.default_rng(0)
     times = 1_600_000_000 * unit + chance.permutation(10**6)[:ROWS] * unit
     frame = pd.DataFrame({name: times, "amount": times, "y": ["a", "b"] * (ROWS // 2)})
     column, amount, _ = load(frame).format.describe()
@@ -114,6 +116,7 @@ def test_money_is_exact_to_the_cent(tmp_path: Path, cents: int) -> None:
 
 
 def test_bounds_of_small_types_hold_on_a_lattice() -> None:
+    chance = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
             "x": (chance.integers(0, 100, 20_000) * 300 - 15_000).astype("int16"),

@@ -195,6 +195,7 @@ def test_a_decimal_comma_is_a_point_elsewhere(tmp_path: Path, name: str) -> None
     ("name", "unit"), [("created", 1), ("ts", 10**3), ("time_us", 10**6), ("time_ns", 10**9)]
 )
 def test_times_since_1970_are_times_in_every_unit(tmp_path: Path, name: str, unit: int) -> None:
+    chance = np.random.default_rng(0)
     ticks = sorted((1_700_000_000 * unit + chance.integers(0, 10**6 * unit, 300)).tolist())
     data = loaded(
         tmp_path, f"{name},v\n" + "".join(f"{tick},{n % 3}\n" for n, tick in enumerate(ticks))
@@ -320,6 +321,7 @@ def test_a_split_by_time_orders_by_time_or_is_refused(
 def test_nothing_is_drawn_between_numbers_and_a_mark_far_beyond(
     tmp_path: Path, mark: str, beyond: int
 ) -> None:
+    chance = np.random.default_rng(0)
     cells = [mark if n % 5 == 0 else str(x) for n, x in enumerate(chance.integers(0, 5_000, 400))]
     data = loaded(tmp_path, "x,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells)))
     drawn = data.format.rows(data.format.draw(data.train.codes, np.random.default_rng(0)))["x"]
@@ -328,6 +330,7 @@ def test_nothing_is_drawn_between_numbers_and_a_mark_far_beyond(
 
 
 def test_drawn_numbers_have_as_many_digits_as_those_of_the_file(tmp_path: Path) -> None:
+    chance = np.random.default_rng(3)
     cells = [f"{x:.3E}" for x in chance.lognormal(0, 9, 300)]
     data = loaded(tmp_path, "x,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells)))
     events = data.format.draw(data.train.codes, np.random.default_rng(0))
@@ -340,6 +343,7 @@ def test_drawn_numbers_have_as_many_digits_as_those_of_the_file(tmp_path: Path) 
 @pytest.mark.parametrize("other", ["", "2021-01-01"])
 def test_a_key_that_others_follow_from_is_modelled(tmp_path: Path, other: str) -> None:
     """Unless they come in its order, or dates that do are there."""
+    chance = np.random.default_rng(0)
     days = [str(np.datetime64("2021-01-01") + n) if other else "x" for n in range(90)]
     curves = {
         "wave": [f"{np.sin(n / 9):.4f}" for n in range(90)],

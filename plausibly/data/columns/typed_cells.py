@@ -14,15 +14,9 @@ from plausibly.data.columns.cells import ColumnValues
 from plausibly.data.columns.date_forms import ISO_DATE, unit_form
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.numbers import MAX_STEPS
-from plausibly.data.columns.types import (
-    FAR_SCALES,
-    DateColumn,
-    GridColumn,
-    LatticeColumn,
-    RealColumn,
-)
+from plausibly.data.columns.types import DateColumn, GridColumn, LatticeColumn, RealColumn
 from plausibly.errors import UserError
-from plausibly.events.kinds import MAX_SCALES, OTHER
+from plausibly.events.kinds import OTHER
 
 MAX_DIGITS = 15  # no two numbers of so many decimal digits are the same float64
 MIN_FIXED = 1e-4  # smaller numbers are printed with an exponent
@@ -94,8 +88,7 @@ def _find_numbers(column: GridColumn | RealColumn, series: Any, dtype: np.dtype[
 
 
 def _find_reals(column: RealColumn, numbers: np.ndarray, point: bool | None) -> Found:
-    reach = FAR_SCALES if column.kind.open else MAX_SCALES
-    near = np.abs(numbers - column.kind.location) <= reach * column.kind.scale
+    near = np.abs(numbers - column.kind.location) <= column.reach
     styles = {None: ("dotted", "shortest"), True: ("dotted",), False: ("shortest",)}
     return numbers, near & (column.style in styles[point])
 

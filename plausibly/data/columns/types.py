@@ -238,11 +238,20 @@ class RealColumn(NumberColumn):
         plain = self.to_points(texts)
         read = [float(text) if numbers.parse_number(text) else REAL_OTHER for text in plain]
         values = np.array(read, dtype=np.float64)
-        # far from all training rows, writing the text out is likelier than any density; a closed kind has no such text
-        reach = FAR_SCALES if self.kind.open else MAX_SCALES
         with np.errstate(over="ignore"):
-            values[np.abs(values - self.kind.location) > reach * self.kind.scale] = REAL_OTHER
+            values[np.abs(values - self.kind.location) > self.reach] = REAL_OTHER
         return values
+
+    @property
+    def reach(self) -> float:
+        """The distance from the location that a density covers: far from all training rows, writing the text out is likelier.
+
+        A closed kind has no such text.
+        """
+        if not self.kind.open:
+            return MAX_SCALES * self.kind.scale
+        ends = (abs(float(end) - self.kind.location) for end in self.span)
+        return max(FAR_SCALES * self.kind.scale, *ends)
 
     @property
     def _is_scientific(self) -> bool:
