@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,34 @@ from plausibly.runs.record import BEST, Origin, Record, SearchSettings, read_rec
 from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration
 from plausibly.training.plan import Diverged
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best of several fits on validation, and the best of those that answer any question; they may be one.
+
+    `any_order` is None where none of them does.
+    """
+
+    best: Fit
+    any_order: Fit | None
+
+
+def choose_fits(fits: Sequence[Fit]) -> Choice:
+    """The choice among fits that have learned, of which there is one at least."""
+    ranked = sorted(fits, key=lambda each: -each.record.validation)
+    return Choice(
+        ranked[0], next((each for each in ranked if isinstance(each.model, AnyOrderModel)), None)
+    )
+
+
+def cost_of_generality(choice: Choice) -> str:
+    """The words for what a model loses that answers any question; nothing where the best one does, or none of them."""
+    best, general = choice.best.record, choice.any_order and choice.any_order.record
+    if general is None or choice.best is choice.any_order:
+        return ""
+    worse = best.validation - general.validation
+    return f"{general.model}, which answers any question: {general.validation:.3f} ({worse:.3f} nats per row worse)"
 
 
 def accepting_models(
@@ -148,12 +176,15 @@ def choose_best(
     fits = fit_each(path, names, dataset, origin, chosen, listener)
     if not fits:
         raise UserError("no model can be fitted to this data: each diverged")
-    best = max(fits, key=lambda each: each.record.validation)
+    choice = choose_fits(fits)
+    best = choice.best
     told = f"{sign_of(best.model)} {best.record.validation:.3f}"
     inside = (
         "; the board adds what values inside codes cost" if dataset.valid.log_within.any() else ""
     )
     listener.log(f"best on validation: {best.record.model}, {told} nats per row{inside}")
+    if said := cost_of_generality(choice):
+        listener.log(said)
     own: dict[str, Any] = {"tried": {each.record.model: each.record.validation for each in fits}}
     if fits[-1].record.status == "interrupted":
         asked = read_record(path)
