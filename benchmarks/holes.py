@@ -26,7 +26,7 @@ from sklearn.impute import IterativeImputer
 
 import plausibly
 from benchmarks.large import numbers
-from benchmarks.tables import encoded
+from benchmarks.tables.judge import encode
 from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.evaluation.answers.regression import without_hole
 from plausibly.events.evidence import Evidence
@@ -110,8 +110,8 @@ def category(
 
 def report(run: Run, whole: pd.DataFrame, gone: np.ndarray) -> None:
     holed = whole.mask(gone)
-    (table,), categories = encoded([holed])
-    (full,), _ = encoded([whole])
+    (table,), categories = encode([holed])
+    (full,), _ = encode([whole])
     filled = IterativeImputer(random_state=0).fit_transform(table)
     print(
         "| column | cells | log loss | boosted | right | frequent | MAE | iterative | PIT | 90 % |\n|---|---:|"

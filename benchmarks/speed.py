@@ -282,7 +282,7 @@ def synthesizers(data: Path | None, rounds: int) -> None:
     from ctgan import TVAE
 
     import plausibly
-    from benchmarks.tables import told
+    from benchmarks.tables.judge import judge
 
     if data is None:
         print("<!-- no --data: no adult_train.csv.gz for TVAE and deepnade -->")
@@ -298,7 +298,8 @@ def synthesizers(data: Path | None, rounds: int) -> None:
         run = plausibly.fit(frame, "deepnade", budget=spent, out=Path(folder) / "run")
         draws = {"ours": lambda: run.sample(5000), "tvae": lambda: peer.sample(5000)}
         taken = interleaved(draws, 5)
-        found = told(frame, run.sample(len(frame))), told(whole, peer.sample(len(whole)))
+        pairs = (frame, run.sample(len(frame))), (whole, peer.sample(len(whole)))
+        found = [judge(real, made).value for real, made in pairs]
         row(f"AUC of adult after {spent:.0f} s, 0.5 is perfect / TVAE", *found, "", "")
     row("5,000 rows of adult drawn / TVAE", 1e3 * taken["ours"], 1e3 * taken["tvae"], "ms", "")
 
