@@ -28,10 +28,10 @@ class Lines:
         return any((line["table"], line["part"]) == (table, part) for line in self.read())
 
     def add(self, table: str, part: str, found: list[Line]) -> None:
-        """All lines of a part at once; each begins with the end of one that was cut off, if there is one."""
-        text = "".join("\n" + json.dumps({"table": table, "part": part, **line}) for line in found)
+        """All lines of a part at once, apart from what was cut off before, if there is such."""
+        each = [json.dumps({"table": table, "part": part, **line}) for line in found]
         with self.path.open("a") as file:
-            file.write(text)
+            file.write("\n" + "\n".join(each) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
