@@ -64,6 +64,7 @@ class Trainable(nn.Module, ABC):
     context: tuple[
         int, ...
     ] = ()  # the variables that the others are modelled given; p(context) is kept from training
+    target: int | None = None  # the variable to tell from all others, last in an order that is free
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:

@@ -46,7 +46,8 @@ class FitOptions:
         named = self.conditioning or ConditioningOptions()
         context, event = tuple(named.context or ()), tuple(named.event or ())
         reading = (self.data or DataOptions()).keywords()
-        return DataRequest(source, self.common.seed, context, event, reading)
+        seed, target = self.common.seed, named.target
+        return DataRequest(source, seed, context, event, reading, target)
 
     def chosen(self) -> Settings:
         from plausibly.fitting.settings import make_settings

@@ -160,6 +160,8 @@ class ConditioningOptions:
     "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
     event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
+    target: str | None = None
+    "The column to tell from all others: last in a model's order, so that p(target | the rest) is one factor of log p."
 
 
 @Parameter(name="*")

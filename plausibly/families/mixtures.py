@@ -343,6 +343,8 @@ def mixture(components: Sequence[Any], weights: Sequence[float]) -> FreeWeights:
         f"members.{k}.{name}": t for k, state in enumerate(states) for name, t in state.items()
     }
     made.restore(inner | {"logits": made.logits.detach()})
+    targets = {component.target for component in components}
+    made.target = targets.pop() if len(targets) == 1 else None
     return made
 
 

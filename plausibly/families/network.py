@@ -47,12 +47,18 @@ class NetworkModel(AutoregressiveModel):
     ranks: Tensor
 
     def __init__(
-        self, schema: Schema, context: Sequence[int], components: int, shape: str, shuffle: int = 0
+        self,
+        schema: Schema,
+        context: Sequence[int],
+        components: int,
+        shape: str,
+        shuffle: int = 0,
+        target: int | None = None,
     ) -> None:
         super().__init__()
-        self.schema, self.context = schema, tuple(context)
+        self.schema, self.context, self.target = schema, tuple(context), target
         self.components, self.shape, self.shuffle = components, shape, shuffle
-        self.rest = shuffle_order(other_variables(schema, self.context), shuffle)
+        self.rest = arrange_variables(other_variables(schema, self.context), shuffle, target)
         self.order = (*self.context, *self.rest)
         self.inputs = Inputs(schema, self.order[:-1])  # nothing sees the last variable
         self.head = Head(schema, components, shape)
@@ -195,18 +201,21 @@ def other_variables(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]
     return tuple(i for i in known if i not in context)
 
 
-def shuffle_order(variables: Iterable[int], shuffle: int) -> tuple[int, ...]:
-    """The variables as they are, or in the order that a `shuffle` above 0 draws as a seed."""
-    given = tuple(variables)
+def arrange_variables(
+    variables: Iterable[int], shuffle: int, target: int | None = None
+) -> tuple[int, ...]:
+    """The variables as they are, or in the order that a `shuffle` above 0 draws as a seed; a target comes last."""
+    every = tuple(variables)
+    given = tuple(i for i in every if i != target)
     check_range("shuffle", shuffle, 0, 2**31)
+    if target is not None and target not in every:
+        raise ValueError(f"target = {target}; it is one of the variables that are modelled")
+    last = () if target is None else (target,)
     if not shuffle:
-        return given
-    return tuple(
-        given[i]
-        for i in torch.randperm(
-            len(given), generator=torch.Generator("cpu").manual_seed(shuffle), device="cpu"
-        )
-    )
+        return (*given, *last)
+    generator = torch.Generator("cpu").manual_seed(shuffle)
+    drawn = torch.randperm(len(given), generator=generator, device="cpu")
+    return (*(given[i] for i in drawn), *last)
 
 
 def too_large(kind: type[Trainable], schema: Schema) -> str | None:

@@ -39,6 +39,7 @@ def fit(
     listener: Listener | None = None,
     context: Sequence[str] = (),
     event: Sequence[str] = (),
+    target: str | None = None,
     **options: Any,
 ) -> Run:
     """Fits one model to data, tests it once and keeps it as a run with its report.
@@ -48,11 +49,12 @@ def fit(
     answer any question; other data, and all with `auto`, the mixture of a portfolio (`plausibly.fitting.portfolio`).
     `budget` is in seconds, of all training. `set` holds constructor arguments and `train.` settings; `options` go to
     `plausibly.load`. `context` names columns that the others are modelled given, `event` those that are modelled given all
-    others: p(x | label) or p(label | x).
+    others: p(x | label) or p(label | x). `target` names the column that comes last in the order of a model that takes any, so
+    that p(target | the rest) is one factor of log p; `classify` tells it by default.
     UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     chosen = make_settings(set, seed, budget, steps, device)
-    wanted = DataRequest(data, seed, context, event, options)
+    wanted = DataRequest(data, seed, context, event, options, target)
     return fit_wanted(wanted, model, out, chosen, listener or Listener())
 
 

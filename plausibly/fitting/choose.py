@@ -19,10 +19,10 @@ from plausibly.fitting.fit import Fit, promote_fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.portfolio import MAX_COUNTING_SECONDS, counting_seconds
-from plausibly.fitting.settings import Listener, Settings, settings_on_record
+from plausibly.fitting.settings import Listener, Settings, general_arguments, settings_on_record
 from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch_model
 from plausibly.models import MODELS
-from plausibly.runs.building import building_refusal
+from plausibly.runs.building import GENERAL_ARGUMENTS, building_refusal
 from plausibly.runs.model_classes import builtin_model, model_class
 from plausibly.runs.record import BEST, Origin, Record, SearchSettings, read_record, write_record
 from plausibly.runs.run import reload_data
@@ -135,7 +135,7 @@ def fit_best(
 ) -> Fit:
     """The best on validation of all models that accept the data, at `path`: it has learned and is not yet tested."""
     names = accepting_models(dataset, chosen, models_to_try(dataset, chosen), listener)
-    if other := next(iter(chosen.arguments.keys() - {"context"}), None):
+    if other := next(iter(chosen.arguments.keys() - {*GENERAL_ARGUMENTS}), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
     listener.log(
         f"no --model given: trying {', '.join(names)}; validation decides{slow_models_note(names)}"
@@ -158,8 +158,7 @@ def fit_best(
 
 def resume_best(path: Path, record: Record, device: str, listener: Listener) -> Fit:
     """Goes on with a choice that was stopped."""
-    context = record.arguments.get("context")
-    chosen = settings_on_record(record, path, {"context": context} if context else {}, device)
+    chosen = settings_on_record(record, path, general_arguments(record.arguments), device)
     dataset = reload_data(record.data, record.rows, path)
     return choose_best(path, record.candidates, dataset, record.data, chosen, listener)
 

@@ -57,16 +57,17 @@ def compare(
     listener: Listener | None = None,
     context: Sequence[str] = (),
     event: Sequence[str] = (),
+    target: str | None = None,
     **options: Any,
 ) -> Board:
     """Fits several models to the same data and tests them on the same rows: one board, one report in `out`.
 
     A model that refuses the data stays on the board with its reason. The data are split once, by `seed`; with `seeds` > 1
-    each model is fitted with seed, seed + 1, ...
+    each model is fitted with seed, seed + 1, ... `context`, `event` and `target` are as those of `fit`.
     """
     processes.refuse_parallel("compare")
     chosen = make_settings(set, seed, budget, steps, device)
-    wanted = DataRequest(data, seed, context, event, options)
+    wanted = DataRequest(data, seed, context, event, options, target)
     return compare_wanted(wanted, models, seeds, out, chosen, listener or Listener())
 
 

@@ -1,4 +1,4 @@
-"""The context that models are given, and the origin of the data."""
+"""The context that models are given, the target that they tell, and the origin of the data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def parts_elsewhere(options: dict[str, Any]) -> dict[str, Any]:
 
 def load_request(wanted: DataRequest, on_progress: RowProgress) -> tuple[Dataset, Origin]:
     """The data, and their origin."""
-    if LABEL in (*wanted.context, *wanted.event) and not open_source(wanted.source).has_columns:
+    named = (*wanted.context, *wanted.event, wanted.target)
+    if LABEL in named and not open_source(wanted.source).has_columns:
         wanted = replace(wanted, reading=wanted.reading | {"labelled": True})
     dataset = wanted.load(on_progress)
     return dataset, data_origin(dataset, {"seed": wanted.seed, **wanted.reading})
@@ -55,12 +56,23 @@ def load_request(wanted: DataRequest, on_progress: RowProgress) -> tuple[Dataset
 def load_conditioned(
     wanted: DataRequest, chosen: Settings, listener: Listener
 ) -> tuple[Dataset, Origin, Settings]:
-    """The data, their origin, and the settings with the context's variables, where one is named."""
+    """The data, their origin, and the settings with the variables of the context and of the target, where they are named."""
     dataset, origin = load_request(wanted, listener.read)
     first = context_of(dataset.format.names, wanted.context, wanted.event)
     if first:
         chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
+    if wanted.target is not None:
+        last = place_of_target(dataset.format.names, wanted.target, first)
+        chosen = replace(chosen, arguments=chosen.arguments | {"target": last})
     return dataset, origin, chosen
+
+
+def place_of_target(names: Sequence[str], target: str, context: Sequence[int]) -> int:
+    """The target's variable, from its name. UserError where there is none, or it is context."""
+    place = place_of_name(names, target)
+    if place in context:
+        raise UserError(f"{names[place]!r} is named as target and is context; it is one of the two")
+    return place
 
 
 def context_of(

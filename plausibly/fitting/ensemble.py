@@ -18,6 +18,7 @@ from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import fresh_folder, new_folder
 from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener
+from plausibly.runs.building import arguments_of
 from plausibly.runs.record import ENSEMBLE, Record, SearchSettings, make_record
 from plausibly.runs.run import Run
 
@@ -137,7 +138,7 @@ def ensemble(
         "model": ENSEMBLE,
         "form": type(model).__name__,
         "code": None,
-        "arguments": model.arguments,
+        "arguments": arguments_of(model),
         "plan": None,
         "members": [{key: one.get(key) for key in MEMBER_FIELDS} for one in documents],
         "seconds": sum(one.seconds for one, _ in members),

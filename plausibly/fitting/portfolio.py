@@ -35,7 +35,7 @@ from plausibly.fitting.ensemble import (
 from plausibly.fitting.fit import Fit, promote_fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
-from plausibly.fitting.settings import Listener, Settings, settings_on_record
+from plausibly.fitting.settings import Listener, Settings, general_arguments, settings_on_record
 from plausibly.fitting.untrained import (
     build_untrained,
     initial_record,
@@ -174,7 +174,8 @@ class Portfolio:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
         if self.is_interrupted:
             return
-        kind, settings = MODELS[job[0]], replace(self.chosen, arguments=job[1], budget=budget)
+        arguments = job[1] | self.chosen.arguments
+        kind, settings = MODELS[job[0]], replace(self.chosen, arguments=arguments, budget=budget)
         fit = resume_or_new(
             self.folder(job), kind, self.dataset, self.origin, settings, self.listener
         )
@@ -222,7 +223,7 @@ def fit_auto(
             dataset,
             origin,
             chosen.seed,
-            arguments={},
+            arguments=chosen.arguments,
             model=ENSEMBLE,
             code=None,
             plan=None,
@@ -241,12 +242,12 @@ def check_no_arguments(chosen: Settings) -> None:
     """UserError where something is asked for that only one model can do."""
     if chosen.arguments.get("context"):
         raise UserError("auto takes no context: leave --model out, or name a model that takes one")
-    if other := next(iter(chosen.arguments), None):
+    if other := next(iter(chosen.arguments.keys() - {"target"}), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
 
 
 def resume_auto(path: Path, record: Record, device: str, listener: Listener) -> Fit:
     """Goes on with a portfolio that was stopped."""
-    chosen = settings_on_record(record, path, {}, device)
+    chosen = settings_on_record(record, path, general_arguments(record.arguments), device)
     dataset = reload_data(record.data, record.rows, path)
     return fit_auto(path, dataset, record.data, chosen, listener)

@@ -13,6 +13,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.loading import load
 from plausibly.errors import UserError, did_you_mean
+from plausibly.runs.building import GENERAL_ARGUMENTS
 from plausibly.runs.record import Record
 from plausibly.training.estimates import steps_within
 from plausibly.training.plan import Plan, TrainingProgress, default_every, default_steps
@@ -47,7 +48,8 @@ class Settings:
 class DataRequest:
     """The user's wishes about data: `source` and `reading` are for `plausibly.load`, the rest names columns.
 
-    `context` names columns that the others are modelled given, `event` those that are modelled given all others.
+    `context` names columns that the others are modelled given, `event` those that are modelled given all others, and `target`
+    the column that will be told from all others.
     """
 
     source: Any
@@ -55,10 +57,17 @@ class DataRequest:
     context: Sequence[str] = ()
     event: Sequence[str] = ()
     reading: dict[str, Any] = field(default_factory=dict)
+    target: str | None = None
 
     def load(self, on_progress: RowProgress = ignore_progress) -> Dataset:
         """The data, as they are asked for."""
         return load(self.source, seed=self.seed, on_progress=on_progress, **self.reading)
+
+
+def general_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that are asked of every model: its context, and its target."""
+    asked = {name: arguments.get(name) for name in GENERAL_ARGUMENTS}
+    return {name: value for name, value in asked.items() if value not in (None, [], ())}
 
 
 def make_settings(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.schema import Schema
-from plausibly.families.network import shuffle_order
+from plausibly.families.network import arrange_variables
 from plausibly.objectives import Growing
 from plausibly.outcomes.categorical import Bernoulli
 from plausibly.outcomes.outcome import Outcome
@@ -44,6 +44,7 @@ class Boosted(AutoregressiveModel):
         share: share of the rows that each tree is grown from, 0.01 to 1 (default 0.7).
         shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
             order (default 0).
+        target: place from 0 of the variable that comes last in the order (default none).
 
     >>> from plausibly.events.schema import binary
     >>> model = Boosted(binary(2), depth=2)
@@ -66,6 +67,7 @@ class Boosted(AutoregressiveModel):
         strength: float = 1.0,
         share: float = 0.7,
         shuffle: int = 0,
+        target: int | None = None,
     ) -> None:
         super().__init__()
         check_range("boosted: depth", depth, 1, 12)
@@ -76,8 +78,8 @@ class Boosted(AutoregressiveModel):
         if reason := self.accepts(schema):
             raise ValueError(reason)
         self.schema, self.depth, self.rounds, self.rate = schema, depth, rounds, rate
-        self.strength, self.share, self.shuffle = strength, share, shuffle
-        self.order = shuffle_order(range(schema.size), shuffle)
+        self.strength, self.share, self.shuffle, self.target = strength, share, shuffle, target
+        self.order = arrange_variables(range(schema.size), shuffle, target)
         self.objective = Growing(TRIAL_VARIABLES)
         # of each bit in its order, as are the trees
         self.base = nn.Parameter(torch.zeros(schema.size), requires_grad=False)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.bins import Binning
 from plausibly.events.schema import Schema
-from plausibly.families.network import other_variables, shuffle_order
+from plausibly.families.network import arrange_variables, other_variables
 from plausibly.families.stacked import Conditional, SeenRows
 from plausibly.families.tabular import emission_logs
 from plausibly.objectives import Growing
@@ -44,6 +44,7 @@ class Forest(AutoregressiveModel):
             (default none).
         shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
             order (default 0).
+        target: place from 0 of the variable that comes last in the order (default none).
 
     >>> from plausibly.events.schema import binary
     >>> model = Forest(binary(3), trees=2)
@@ -57,15 +58,20 @@ class Forest(AutoregressiveModel):
     formula = "3 T L (n - 1), T = 12 trees of L leaves that the rows fill"
 
     def __init__(
-        self, schema: Schema, trees: int = 12, context: Sequence[int] = (), shuffle: int = 0
+        self,
+        schema: Schema,
+        trees: int = 12,
+        context: Sequence[int] = (),
+        shuffle: int = 0,
+        target: int | None = None,
     ) -> None:
         super().__init__()
         check_range("forest: trees", trees, 1, 1000)
         if reason := self.accepts(schema):
             raise ValueError(reason)
         self.schema, self.trees, self.shuffle = schema, trees, shuffle
-        self.context = tuple(context)
-        self.rest = shuffle_order(other_variables(schema, self.context), shuffle)
+        self.context, self.target = tuple(context), target
+        self.rest = arrange_variables(other_variables(schema, self.context), shuffle, target)
         self.order = (*self.context, *self.rest)
         self.objective, self.binning = Growing(TRIAL_VARIABLES), Binning(schema)
         self.conditionals = nn.ModuleList(Conditional(schema, i) for i in range(schema.size))

@@ -30,6 +30,7 @@ class FVSBN(NetworkModel):
         shape: the form of these, normal or logistic (default normal).
         context: places from 0 of the variables that the others are modelled given, some but not all
             (default none).
+        target: place from 0 of the variable that comes last in the order (default none).
 
     >>> from plausibly.events.schema import binary
     >>> model = FVSBN(binary(4))
@@ -49,8 +50,9 @@ class FVSBN(NetworkModel):
         components: int = 8,
         shape: str = "normal",
         context: Sequence[int] = (),
+        target: int | None = None,
     ) -> None:
-        super().__init__(schema, context, components, shape)
+        super().__init__(schema, context, components, shape, target=target)
         self.linear = MaskedLinear(self.inputs.width, self.head.width, strict=True, gain=0.1)
 
     @classmethod

@@ -68,6 +68,7 @@ class MADE(NetworkModel):
             (default none).
         shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
             order (default 0).
+        target: place from 0 of the variable that comes last in the order (default none).
 
     >>> from plausibly.events.schema import binary
     >>> model = MADE(binary(4), hidden=8)
@@ -93,8 +94,9 @@ class MADE(NetworkModel):
         shape: str = "normal",
         context: Sequence[int] = (),
         shuffle: int = 0,
+        target: int | None = None,
     ) -> None:
-        super().__init__(schema, context, components, shape, shuffle)
+        super().__init__(schema, context, components, shape, shuffle, target)
         check_range("made: hidden", hidden, 1, 100_000)
         check_range("made: blocks", blocks, 0, 100)
         check_range("made: masks", masks, 1, 64)

@@ -39,6 +39,7 @@ class NADE(NetworkModel):
             (default none).
         shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
             order (default 0).
+        target: place from 0 of the variable that comes last in the order (default none).
 
     >>> from plausibly.events.schema import binary
     >>> model = NADE(binary(4), hidden=8, activation="sigmoid")
@@ -61,8 +62,9 @@ class NADE(NetworkModel):
         shape: str = "normal",
         context: Sequence[int] = (),
         shuffle: int = 0,
+        target: int | None = None,
     ) -> None:
-        super().__init__(schema, context, components, shape, shuffle)
+        super().__init__(schema, context, components, shape, shuffle, target)
         check_range("nade: hidden", hidden, 1, 100_000)
         check_range("nade: dropout", dropout, 0, 0.99)
         if activation not in ACTIVATIONS:

@@ -38,6 +38,7 @@ class Transformer(NetworkModel):
         shape: the form of these, normal or logistic (default normal).
         context: places from 0 of the variables that the others are modelled given, some but not all
             (default none).
+        target: place from 0 of the variable that comes last in the order (default none).
 
     >>> from plausibly.events.schema import binary
     >>> model = Transformer(binary(4), width=8, heads=2)
@@ -62,8 +63,9 @@ class Transformer(NetworkModel):
         components: int = 8,
         shape: str = "normal",
         context: Sequence[int] = (),
+        target: int | None = None,
     ) -> None:
-        super().__init__(schema, context, components, shape)
+        super().__init__(schema, context, components, shape, target=target)
         check_transformer("transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         self.read = self.rest if self.context else self.rest[1:]  # nothing comes before the others

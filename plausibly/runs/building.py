@@ -1,6 +1,7 @@
 """A model from its class, a schema and arguments, as run.json keeps them.
 
 An argument `context` goes to models that take one; of any other tractable model it makes one for each label (Stratified).
+An argument `target` goes to models whose order is free; any other one has it noted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from plausibly.families.stratified import Stratified, stratification_refusal, st
 from plausibly.models import model_name
 
 MAX_PARAMETERS = 2_000_000_000  # parameters
+GENERAL_ARGUMENTS = ("context", "target")  # of every model
 
 
 def takes_context(kind: type[Trainable]) -> bool:
@@ -41,23 +43,28 @@ def building_refusal(
 
 def instantiate(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """The model, without a look at whether it can be."""
-    context, settings = (
-        arguments.get("context"),
-        {k: v for k, v in arguments.items() if k != "context"},
-    )
-    if not context:
-        return kind(schema, **settings)
-    if takes_context(kind):
-        return kind(schema, **arguments)
-    assert issubclass(kind, TractableModel)
-    return stratify(kind, schema, context, settings)
+    context, own = arguments.get("context"), signature(kind).parameters
+    settings = {
+        key: value
+        for key, value in arguments.items()
+        if key not in GENERAL_ARGUMENTS or (key in own and value is not None)
+    }
+    if context and not takes_context(kind):
+        assert issubclass(kind, TractableModel)
+        model: Trainable = stratify(kind, schema, context, settings)
+    else:
+        model = kind(schema, **settings)
+    if arguments.get("target") is not None:
+        model.target = arguments["target"]
+    return model
 
 
 def arguments_of(model: Trainable) -> dict[str, Any]:
     """The arguments that make this model again from its class, as JSON can hold them."""
+    own = model.arguments
     if isinstance(model, Stratified):
-        return {"context": list(model.context), **model.settings}
-    return model.arguments
+        own = {"context": list(model.context), **model.settings}
+    return own if model.target is None else own | {"target": model.target}
 
 
 def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
@@ -67,7 +74,7 @@ def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> T
         [parameter for parameter in signature(kind).parameters if parameter != "schema"],
     )
     for argument in arguments:
-        if argument not in (*known, "context"):
+        if argument not in (*known, *GENERAL_ARGUMENTS):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise UserError(
                 f"{name} has no argument {argument!r}{did_you_mean(argument, known)}; {takes}"
@@ -75,6 +82,9 @@ def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> T
     context = arguments.get("context") or ()
     if not isinstance(context, list | tuple) or not all(type(place) is int for place in context):
         raise UserError(f"{name}: context = {context!r}; it is a list of places of variables")
+    target = arguments.get("target")
+    if target is not None and (type(target) is not int or target not in range(schema.size)):
+        raise UserError(f"{name}: target = {target!r}; it is the place of a variable")
     if reason := building_refusal(kind, schema, context):
         raise UserError(f"{reason}: not for this data; `plausibly models` lists those that fit")
     try:

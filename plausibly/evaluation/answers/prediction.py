@@ -22,9 +22,14 @@ from plausibly.tasks.query import query
 
 
 def find_target(model: Trainable, format: Format, name: str | None) -> int:
-    """The variable of that name, else the lone context, or the lone variable that is modelled. UserError for any other."""
+    """The variable of that name, else the run's target, its lone context, or the lone variable that it models.
+
+    UserError where there is none of these.
+    """
     if name is not None:
         return variable_named(format, name)
+    if model.target is not None:
+        return model.target
     rest = [i for i in range(model.schema.size) if i not in model.context]
     for lone in (model.context, rest):
         if len(lone) == 1:
