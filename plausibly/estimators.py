@@ -1,7 +1,7 @@
-"""scikit-learn estimators: a density of rows, and the classifier that follows from one density a class.
+"""scikit-learn estimators: a density of rows, and the classifier that follows from one of rows and labels.
 
     DensityEstimator    log p(x)
-    DensityClassifier   p(y | x) = p(y) p(x | y) / sum_y' p(y') p(x | y'), Bayes' rule
+    DensityClassifier   p(y | x) = p(x, y) / sum_y' p(x, y'), one factor of log p(x, y) where the order is free
 
 Both take arrays and DataFrames with columns of any type, learn in memory, and leave nothing on disk.
 """
@@ -9,7 +9,7 @@ Both take arrays and DataFrames with columns of any type, learn in memory, and l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -23,15 +23,23 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from plausibly.capabilities import BoundedModel, Trainable
 from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
 from plausibly.data.files.arrays import as_array
 from plausibly.data.formats.format import Format
+from plausibly.data.formats.table_learning import share_of_new
 from plausibly.data.sources.frames import as_table
 from plausibly.errors import UserError
-from plausibly.fitting.in_memory import fit_in_memory
+from plausibly.evaluation.likelihood.likelihood import SIGNS, sign_of
+from plausibly.events.evidence import Evidence
+from plausibly.events.kinds import Category
+from plausibly.events.schema import Schema
+from plausibly.fitting.in_memory import fit_in_memory, train_in_memory
 from plausibly.fitting.settings import DataRequest, Settings, make_settings
 from plausibly.models import model_name
-from plausibly.runs.fitted import Fitted, warn_of_bounds
+from plausibly.runs.fitted import warn_of_bounds
 from plausibly.runs.model_classes import model_class
+from plausibly.runs.sharded import Sharded
+from plausibly.tasks.classify import classify
 from plausibly.tasks.score import score
 
 
@@ -163,41 +171,96 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
         return self.run_.sample(n_samples, seed)
 
 
-@dataclass(frozen=True)
-class PerClass:
-    """log p(x, y) = log p(y) + log p(x | y) from a model a class; all share a format."""
+@dataclass
+class LabelledDataset(Dataset):
+    """Rows, of which `format` is, before one of the `classes`, the last variable of their events."""
 
-    log_prior: np.ndarray
-    runs: tuple[Fitted, ...]
+    classes: Category = Category()  # noqa: RUF009 (frozen)
+
+    @property
+    def schema(self) -> Schema:
+        return Schema((len(self.names),), (*self.format.schema.kinds, self.classes))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.format.names, "class")
+
+    @classmethod
+    def of(cls, rows: Dataset, train: np.ndarray, valid: np.ndarray) -> Self:
+        """The dataset with the code of the class of each row, of which one may be never seen where tables come with such."""
+        counts, opened = np.bincount(train), rows.format.table is not None
+        share = share_of_new(int((counts == 1).sum()), len(train)) if opened else 0.0
+        classes = Category(len(counts), open=opened, unforeseen=share)
+        given = {field.name: getattr(rows, field.name) for field in fields(rows) if field.init}
+        parts = {"train": label_events(rows.train, train), "valid": label_events(rows.valid, valid)}
+        return cls(**(given | parts), classes=classes)
+
+
+def label_events(rows: Events, labels: np.ndarray) -> Events:
+    """The events of rows before the number of the class of each."""
+    codes, few = rows.codes.flatten(1), labels.max(initial=0) < 256
+    dtype = torch.promote_types(codes.dtype, torch.uint8 if few else torch.int16)
+    last = torch.from_numpy(labels)[:, None].to(dtype)
+    return Events(torch.cat([codes, last], 1), rows.log_within)
+
+
+@dataclass(frozen=True)
+class LabelledModel:
+    """log p(x, y) of rows and the code of the class of each, the last variable, given that it is one of those seen.
+
+    `format` is that of rows, and `codes`, (classes,), the code of each class: as in a table, the frequent ones come first.
+    """
+
+    model: Trainable
+    format: Format
+    codes: np.ndarray
+
+    @property
+    def place(self) -> int:
+        """That of the class among the variables."""
+        return self.model.schema.size - 1
+
+    @property
+    def proba_word(self) -> str:
+        """A task's word for how good p(y | x) is."""
+        return classify.word(type(self.model)) or "estimate"
 
     def log_joint(self, rows: Any) -> np.ndarray:
         """(rows, classes) in nats; of bounds a bound, which a warning says once."""
-        warn_of_bounds(self.runs[0].model)
-        events = self.runs[0].events(rows)
-        columns = [
-            np.asarray(score(run.model, events.codes) + events.log_within) for run in self.runs
+        warn_of_bounds(self.model)
+        events = self.format.events(rows)
+        each = [
+            score(self.model, label_events(events, np.full(len(events), code)).codes)
+            for code in self.codes
         ]
-        return np.stack(columns, axis=1) + self.log_prior
+        seen = np.log1p(-self.model.schema.kinds[self.place].unforeseen)
+        return np.asarray(torch.stack(each, 1) + events.log_within[:, None]) - seen
+
+    def log_proba(self, rows: Any) -> np.ndarray:
+        """log p(y | x), (rows, classes)."""
+        if classify.word(type(self.model)) is None:
+            joint = self.log_joint(rows)
+            return np.asarray(joint - logsumexp(joint, axis=1, keepdims=True))
+        warn_of_bounds(self.model)
+        events = self.format.events(rows)
+        asked = Evidence.whole(label_events(events, np.zeros(len(events))).codes.float())
+        found = classify(self.model, asked, self.place).log_probs[:, self.codes]
+        return np.asarray(found.log_softmax(1))
 
     def sample(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
         """Rows and the number of the class of each."""
-        chance = np.random.default_rng(seed)
-        labels = chance.choice(len(self.runs), n, p=np.exp(self.log_prior))
-        counts = np.bincount(labels, minlength=len(self.runs))
-        parts = [
-            run.sample(many, seed + c)
-            for c, (run, many) in enumerate(zip(self.runs, counts, strict=True))
-            if many
-        ]
-        return stack_rows(
-            parts, np.argsort(np.argsort(labels, kind="stable"), kind="stable")
-        ), labels
+        drawn = Sharded(self.model, self.format).sample_codes(n, seed).flatten(1)
+        codes = drawn[:, : self.place].view(n, *self.format.schema.shape)
+        rows = self.format.draw(codes, np.random.default_rng((seed, 1)))
+        return self.format.rows(rows), self.codes.argsort()[drawn[:, self.place].long().numpy()]
 
 
 class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
-    """p(y | x) by Bayes' rule from p(y), counted, and p(x | y) by any model with a likelihood.
+    """p(y | x) by any model with a likelihood of rows and labels together: p(x, y) over its sum for all labels.
 
-    Where models have bounds alone, `sign_` of scores is >= and `proba_sign_` of probabilities is ~: estimates from bounds.
+    The label comes last in the order of a model that takes any, as with `fit --target`: p(y | x) is then one factor of
+    p(x, y), and learned as such. A model in which columns tell nothing of each other (`independent`) has p(y) for it.
+    Where a model has bounds alone, `sign_` of scores is >= and `proba_sign_` of probabilities is ~: estimates from bounds.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -207,15 +270,14 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         self.classes_, labels = np.unique(y, return_inverse=True)
         chosen = self._settings()
         held = holdout_mask(labels, self.validation_fraction, chosen.seed)
-        dataset, valid = self._dataset(rows, held)
-        kind = self._kind(dataset)
-        runs = [
-            fit_in_memory(
-                kind, rows_of_class(dataset, labels[~held] == c, labels[valid] == c), chosen
-            )
-            for c in range(len(self.classes_))
-        ]
-        self.joint_ = PerClass(np.log(np.bincount(labels[~held]) / (~held).sum()), tuple(runs))
+        whole, valid = self._dataset(rows, held)
+        codes = np.argsort(np.argsort(-np.bincount(labels[~held]), kind="stable"))
+        held_out = labels[valid] if len(valid) else labels[~held][: len(whole.valid)]
+        dataset = LabelledDataset.of(whole, codes[labels[~held]], codes[held_out])
+        last = {"target": len(dataset.names) - 1}
+        chosen = replace(chosen, arguments=chosen.arguments | last)
+        model = train_in_memory(self._kind(dataset), dataset, chosen)
+        self.joint_ = LabelledModel(model, dataset.format, codes)
         return self
 
     def _check_labels(self, y: Any, rows: int) -> Any:
@@ -228,8 +290,7 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""
         rows = self._rows(X)
-        joint = self.joint_.log_joint(rows)
-        return np.asarray(joint - logsumexp(joint, axis=1, keepdims=True))
+        return self.joint_.log_proba(rows)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""
@@ -241,7 +302,7 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         return np.asarray(self.classes_[places])
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p(x) = log sum_y p(y) p(x | y) of each row in nats, (rows,); a lower bound where `sign_` is >=."""
+        """log p(x) = log sum_y p(x, y) of each row in nats, (rows,); a lower bound where `sign_` is >=."""
         rows = self._rows(X)
         return np.asarray(logsumexp(self.joint_.log_joint(rows), axis=1))
 
@@ -249,12 +310,13 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
     def sign_(self) -> str:
         """The relation of log p(x) to scores: = or >=."""
         check_is_fitted(self)
-        return self.joint_.runs[0].sign
+        return sign_of(self.joint_.model)
 
     @property
     def proba_sign_(self) -> str:
-        """The relation of p(y | x) to probabilities: = or ~, an estimate from bounds."""
-        return "=" if self.sign_ == "=" else "~"
+        """The relation of p(y | x) to probabilities: = or ~, an estimate."""
+        check_is_fitted(self)
+        return SIGNS[self.joint_.proba_word]
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, np.ndarray]:
         """Rows and their labels, drawn from p(x, y)."""
@@ -282,12 +344,6 @@ def holdout_mask(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
         largest = np.bincount(groups).argmax()
         held[order[groups[order] == largest][0]] = True
     return held
-
-
-def rows_of_class(dataset: Dataset, train: np.ndarray, valid: np.ndarray) -> Dataset:
-    """The rows of one class; without held-out rows of its own it is validated on those of all."""
-    own = dataset.valid[np.flatnonzero(valid)] if valid.any() else dataset.valid
-    return replace(dataset, train=dataset.train[np.flatnonzero(train)], valid=own)
 
 
 def is_recordable(format: Format, rows: Any) -> bool:
@@ -334,12 +390,3 @@ def as_frame(rows: np.ndarray, columns: list[Any]) -> Any:
     import pandas as pd
 
     return pd.DataFrame(rows, columns=columns)
-
-
-def stack_rows(parts: list[Any], order: np.ndarray) -> Any:
-    """Frames or arrays one below the other, rows then taken in `order`."""
-    if not hasattr(parts[0], "columns"):
-        return np.concatenate(parts)[order]
-    import pandas as pd
-
-    return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)

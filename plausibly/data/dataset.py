@@ -68,6 +68,10 @@ class Dataset:
         return self.format.schema
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return self.format.names
+
+    @property
     def rows(self) -> dict[str, int]:
         """Number of rows of each part."""
         return {

@@ -92,7 +92,7 @@ class Sharded:
     def draw_shard(self, shard: int, rows: int, seed: int = 0) -> Events:
         """The first so many events of a shard of samples: (seed, shard) decides them."""
         codes, generator = (
-            self._sample_codes(rows, seed, shard),
+            self.sample_codes(rows, seed, shard),
             np.random.default_rng((seed, 1, shard)),
         )
         return self.format.draw(codes, generator, shard * self.shard_rows)
@@ -126,7 +126,7 @@ class Sharded:
         """The numbers of rows of the shards of `n` rows."""
         return [min(self.shard_rows, n - start) for start in range(0, n, self.shard_rows)]
 
-    def _sample_codes(self, n: int, seed: int, shard: int) -> Tensor:
+    def sample_codes(self, n: int, seed: int, shard: int = 0) -> Tensor:
         """Codes of `n` events without open codes: the few drawn with one are drawn again."""
         allowed, kept = (
             self.model.schema.code_mask(holes=True),
