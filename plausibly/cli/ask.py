@@ -112,6 +112,8 @@ class ScorePrintout:
         )
         yield f"{self.scored.rows:,} rows{kept}"
         yield from self.scored.told.get("notes", [])
+        if model := self.scored.told.get("model"):
+            yield f"by {model}"
 
 
 @app.command
@@ -139,6 +141,7 @@ def query(
     """
     common = common or CommonOptions()
     from plausibly.runs.run import Run
+    from plausibly.tasks.information import information
 
     if particles < 1:
         raise UserError(f"--particles {particles}; at least 1 is needed")
@@ -146,22 +149,26 @@ def query(
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     found = opened.query(target, known, common.seed, particles)
     shared = None if about is None else opened.information(target, about, known) / math.log(2)
-    print_result(QueryPrintout(found, target, about, shared), common)
+    by = "" if about is None else opened.answerer(information).by
+    print_result(QueryPrintout(found, target, about, shared, by), common)
 
 
 @dataclass(frozen=True)
 class QueryPrintout:
-    """The distribution of a column; of a further one the bits that both tell about each other."""
+    """The distribution of a column; of a further one the bits that both tell about each other, and whose answer these are."""
 
     found: Answer
     target: str
     about: str | None
     shared_bits: float | None
+    shared_by: str
 
     def to_json(self) -> dict[str, Any]:
         if self.about is None:
             return self.found.to_json()
-        return self.found.to_json() | {"about": self.about, "information_bits": self.shared_bits}
+        shared = {"about": self.about, "information_bits": self.shared_bits}
+        by = {"information_model": self.shared_by} if self.shared_by else {}
+        return self.found.to_json() | shared | by
 
     def blocks(self) -> Iterator[Block]:
         frame = self.found.frame
@@ -174,4 +181,5 @@ class QueryPrintout:
             line += f"; the first {MAX_ROWS_SHOWN} of {len(frame):,} shown"
         yield line
         if self.shared_bits is not None:
-            yield f"mutual information of {self.target} and {self.about}: {self.shared_bits:.4g} bits"
+            by = f", by {self.shared_by}" if self.shared_by else ""
+            yield f"mutual information of {self.target} and {self.about}: {self.shared_bits:.4g} bits{by}"

@@ -65,6 +65,7 @@ def sample(
     """
     common = common or CommonOptions()
     from plausibly.runs.run import Run
+    from plausibly.tasks.impute import impute as impute_task
 
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
@@ -72,14 +73,15 @@ def sample(
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     if complete:
         print_remark(common, COMPLETE_NOTE)
-    asked = DrawRequest(opened, n, known, complete)
+    drawing = opened.answerer(impute_task) if known or complete else opened
+    asked = DrawRequest(drawing, n, known, complete)
     if out_ is not None:
         draw_to_file(asked, out_, shard_work(scheduler, common, model), common, guard_formulas)
         return
     if scheduler is not None:
         raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
-    rows, ess = opened.sample_with_ess(n, common.seed, known, complete)
-    deliver(opened, rows, None, common, asked.report(ess, common), guard=guard_formulas)
+    rows, ess = drawing.sample_with_ess(n, common.seed, known, complete)
+    deliver(drawing, rows, None, common, asked.report(ess, common), guard=guard_formulas)
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,12 @@ class DrawRequest:
         from plausibly.tasks.impute import impute as impute_task
 
         if not self.given and not self.complete:
-            return {"rows": self.n}
+            return {"rows": self.n} | self.run.attribution
         word = impute_task.word(type(self.run.model)) or ""
-        if word != "exact":
-            print_remark(common, f"drawn cells are {describe_filling(word, ess)}")
-        return {"rows": self.n, "drawn": word} | (ess.to_json() if ess else {})
+        if word != "exact" or self.run.by:
+            print_remark(common, f"drawn cells are {describe_filling(word, ess, self.run.by)}")
+        drawn = {"rows": self.n, "drawn": word} | (ess.to_json() if ess else {})
+        return drawn | self.run.attribution
 
 
 def draw_to_file(
@@ -116,9 +119,10 @@ def draw_to_file(
     print_result(WrittenRowsPrintout(asked.n, out_, document), common)
 
 
-def describe_filling(word: str, ess: Any) -> str:
-    """Says how good drawn cells are, and how many weighted draws tell something."""
-    return f"{FILLING_WORDS[word]}: {ess.line()}" if ess else FILLING_WORDS[word]
+def describe_filling(word: str, ess: Any, by: str) -> str:
+    """Says how good drawn cells are, how many weighted draws tell something, and whose they are."""
+    quality = f"{FILLING_WORDS[word]}: {ess.line()}" if ess else FILLING_WORDS[word]
+    return quality + (f", by {by}" if by else "")
 
 
 @app.command
@@ -155,6 +159,7 @@ def impute(
     if most_probable:
         complete_rows(opened, data, out_, common, guard_formulas)
         return
+    opened = opened.answerer(impute_task)
     impute_task.require(opened.model)
     word = impute_task.word(type(opened.model)) or ""
     if draws < 1 or (draws > 1 and out_ is None):
@@ -163,14 +168,14 @@ def impute(
         ess = fill_and_print(opened, data, word, common, guard_formulas)
     else:
         ess = fill_files(opened, data, Path(out_), draws, word, common, guard_formulas)
-    print_remark(common, f"filled cells are {describe_filling(word, ess)}")
+    print_remark(common, f"filled cells are {describe_filling(word, ess, opened.by)}")
 
 
 def fill_and_print(run: Run, data: str, word: str, common: CommonOptions, guard: bool) -> Any:
     """Fills rows and prints them; gives the effective number of weighted draws."""
     events, ess = run.fill_events(data, common.seed)
     document = {"rows": len(events), "filled": word} | (ess.to_json() if ess else {})
-    deliver(run, events, None, common, document, guard=guard)
+    deliver(run, events, None, common, document | run.attribution, guard=guard)
     return ess
 
 
@@ -185,7 +190,7 @@ def fill_files(
         seed = common.seed + draw
         meter = row_meter(common)
         rows, ess = files.fill_to(run, data, path, seed, on_progress=meter, guard=guard)
-    document = {"rows": rows, "filled": word} | (ess.to_json() if ess else {})
+    document = {"rows": rows, "filled": word} | (ess.to_json() if ess else {}) | run.attribution
     print_result(WrittenRowsPrintout(rows, str(path), document | {"out": str(path)}), common)
     return ess
 
@@ -200,9 +205,10 @@ def complete_rows(
     """Fills the holes of each row with what is most probable together."""
     from plausibly.tasks.complete import complete as complete_task
 
+    run = run.answerer(complete_task)
     events = run.complete_events(data)
     word = complete_task.word(type(run.model))
-    document = {"rows": len(events), "completed": word}
+    document = {"rows": len(events), "completed": word} | run.attribution
     deliver(run, events, out_, common, document, guard=guard, data=data)
-    quality = "" if word == "exact" else ", the best found"
+    quality = ("" if word == "exact" else ", the best found") + (f", by {run.by}" if run.by else "")
     print_remark(common, f"each row's holes hold what is most probable together{quality}")

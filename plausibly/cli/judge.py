@@ -120,6 +120,8 @@ class EvaluationPrintout:
             yield f"{self.run.record.model} has no likelihood{hint}"
             return
         yield from likelihood_lines(self.likelihood)
+        if self.run.by:
+            yield f"by {self.run.by}; {self.run.describe_companion()}"
         if self.elbo is not None:
             parts = [list(part) for part in self.elbo.parts()]
             yield ConsoleTable(["part", "nats per row", ""], parts, self.elbo.title())
@@ -260,7 +262,11 @@ class PromisesPrintout:
 
     def blocks(self) -> Iterator[Block]:
         rows = [promise_row(result) for result in self.results]
-        yield ConsoleTable(["promise", "", "value", "tolerance", "what is measured"], rows)
+        headings = ["promise", "", "value", "tolerance", "what is measured"]
+        if any(result.model for result in self.results):
+            headings = ["model", *headings]
+            rows = [[result.model, *row] for result, row in zip(self.results, rows, strict=True)]
+        yield ConsoleTable(headings, rows)
         unmeasured = sum(result.holds is None for result in self.results)
         if not self.hold:
             yield "NOT all hold: do not trust this run's numbers"

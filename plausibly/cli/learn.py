@@ -151,6 +151,8 @@ class FitPrintout:
         yield board_table(board_of([self.run]))
         if mixed := ingredients(self.run.record):
             yield f"mixed:  {mixed}"
+        if beside := self.run.describe_companion():
+            yield f"beside: {beside}"
         yield f"run:    {self.run.path}"
         yield f"report: {self.run.path / 'report.html'}"
 

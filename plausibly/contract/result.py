@@ -24,13 +24,16 @@ class Result:
     value: float
     tolerance: float
     says: str
+    model: str = ""  # of a run of two, the one that promised
 
     @property
     def broken(self) -> bool:
         return self.holds is False
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        found = asdict(self)
+        model = found.pop("model")
+        return found | ({"model": model} if model else {})
 
 
 def larger(worst: float, found: float) -> float:

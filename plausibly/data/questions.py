@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from plausibly.data.columns.conditions import single_condition
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_text
 from plausibly.errors import UserError, did_you_mean
+from plausibly.events.evidence import Evidence
+
+
+class Question(NamedTuple):
+    """Which distribution variable `target` has in each row given what is known of the others: `events`, as evidence."""
+
+    evidence: Evidence
+    target: int
+    events: Events
 
 
 def place_of_name(names: Sequence[str], name: Any) -> int:
@@ -49,6 +58,12 @@ def free_variable(format: Format, name: Any, given: Iterable[Any]) -> int:
     if label_text(name) in map(label_text, given):
         raise UserError(f"{label_text(name)!r} is given; ask for a column that is not")
     return place
+
+
+def ask_column(format: Format, target: Any, given: Mapping[Any, Any]) -> Question:
+    """The question about a column in one row of which only the given cells are observed."""
+    place, events = free_variable(format, target, given), question(format, given)
+    return Question(events.evidence(), place, events)
 
 
 def column_hint(format: Format, name: str, value: str) -> str:

@@ -1,6 +1,7 @@
 """The best of several models on validation rows: fitted one after the other, and gone on with after any stop.
 
-Each learns in a folder of its own in `members`; the best one's files are put beside it, its record last, and the others go.
+Each learns in a folder of its own in `members`; the best one's files are put beside it, its record last, and the others go,
+but for a companion, which answers what the best one refuses or only estimates.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from plausibly.capabilities import AnyOrderModel, BoundedModel, Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
+from plausibly.fitting.companions import choose_companion, keep_companion
 from plausibly.fitting.fit import Fit, promote_fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
@@ -185,6 +187,7 @@ def choose_best(
     if said := cost_of_generality(choice):
         listener.log(said)
     own: dict[str, Any] = {"tried": {each.record.model: each.record.validation for each in fits}}
+    own |= keep_companion(choose_companion(best, fits), path)
     if fits[-1].record.status == "interrupted":
         asked = read_record(path)
         own |= {

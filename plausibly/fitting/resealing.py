@@ -14,7 +14,15 @@ from plausibly.errors import UserError
 from plausibly.fitting.compare import check_comparison
 from plausibly.fitting.folders import COMPARISON
 from plausibly.runs import forms
-from plausibly.runs.record import Record, decode_record, read_document, write_record
+from plausibly.runs.record import (
+    COMPANION,
+    KeptCompanion,
+    Record,
+    decode_record,
+    is_of_one_split,
+    read_document,
+    write_record,
+)
 from plausibly.runs.run import Run
 from plausibly.runs.sealed_files import SEALED_FILES, load_nats, record_checksums
 from plausibly.system.locks import holding_lock
@@ -48,6 +56,30 @@ def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[s
 
 
 def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]:
+    """Renews the checksums of a run and of its companion; one that is gone is no part of it any more."""
+    record, said = _renew_checksums(path, model)
+    folder, kept = path / COMPANION, record.companion
+    if kept and (folder / "run.json").is_file():
+        beside, states = _renew_checksums(folder, None)
+        if not is_of_one_split(record, beside):
+            raise UserError(
+                f"{folder} was fitted to other rows than {path}, or rows split otherwise"
+            )
+        found = KeptCompanion(beside.model, beside.weights_sha256)
+        record = record.replace(companion=found.to_json())
+        said |= {f"{COMPANION}/{name}": state for name, state in states.items()}
+        write_record(beside.document, folder)
+    elif kept:
+        record = record.drop("companion")
+        said |= {COMPANION: compare_digests(kept.weights_sha256, None)}
+    write_record(record.document, path)
+    return said
+
+
+def _renew_checksums(
+    path: Path, model: str | type[Trainable] | None
+) -> tuple[Record, dict[str, str]]:
+    """The record with new checksums, which is not written yet; of each file whether its checksum is new."""
     file = path / "run.json"
     before = read_document(path)
     earlier = decode_record(forms.convert_document(before, file), file)
@@ -57,11 +89,10 @@ def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]
     if (path / WEIGHTS_FILE).is_file():
         record = record.replace(weights_sha256=digest_file(path / WEIGHTS_FILE))
         Run.of_record(path, record, model=model)
-    write_record(record.document, path)
     then = digests_on_record(earlier)
     now = digests_on_record(record)
     said = {name: compare_digests(then.get(name), now.get(name)) for name in {**now, **then}}
-    return {"run.json": _state(before, file)} | said
+    return record, {"run.json": _state(before, file)} | said
 
 
 def digests_on_record(record: Record) -> dict[str, str]:

@@ -148,7 +148,11 @@ def row_of(run: Run) -> BoardRow:
         seconds=record.seconds,
         scored=record.rows_scored_per_second,
         sampled=record.rows_sampled_per_second,
-        size=sum(file.stat().st_size for file in run.path.iterdir() if file.suffix != ".html"),
+        size=sum(
+            file.stat().st_size
+            for file in run.path.iterdir()
+            if file.is_file() and file.suffix != ".html"
+        ),
         run=run,
         reconstruction=record.reconstruction,
         samples=record.samples,

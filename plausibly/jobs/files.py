@@ -57,8 +57,11 @@ def sample_to(
 ) -> EffectiveSampleSize | None:
     """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something.
 
+    Here and below a run's companion does what it does better.
+
     `guard` is for spreadsheets, here and below: see `data.spreadsheets`.
     """
+    run = run.answerer(impute) if given or complete else run
     (impute if given or complete else sample).require(run.model)
     output, job = run.format.output(out), SampleJob(str(out), n, seed, dict(given or {}), complete)
     with carry_out(run, job, out, work, n, on_progress) as shards:
@@ -76,6 +79,7 @@ def fill_to(
     guard: bool = False,
 ) -> tuple[int, EffectiveSampleSize | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
+    run = run.answerer(impute)
     impute.require(run.model)
     refuse_same(out, data)
     output, rows = run.format.output(out), open_source(data).estimate_rows(run.format)
@@ -146,6 +150,7 @@ def conditionals_to(
     guard: bool = False,
 ) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
+    run = run.answerer(conditionals)
     conditionals.require(run.model)
     total = open_source(data).estimate_rows(run.format)
     return _score_job(run, ConditionalsJob(data), None, out, work, on_progress, total, guard)
@@ -171,7 +176,7 @@ def _score_job(
         kept = [] if out is not None else list(frames)
         if output is not None and out is not None:
             output.write(map(output.piece, frames), out, guard)
-    scored.told = {} if ranking is None else ranking.describe()
+    scored.told = ({} if ranking is None else ranking.describe()) | run.attribution
     return scored, kept
 
 

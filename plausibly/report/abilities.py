@@ -40,8 +40,10 @@ def capability_ladder(model: type) -> list[str]:
 
 
 def ability_section(shown: list[Subject]) -> AbilitySection:
-    """A row for each class of model, in the board's order; equal refusals are said once."""
+    """A row for each class of model, in the board's order, companions last; equal refusals are said once."""
     models = {subject.row.model: type(subject.run.model) for subject in shown}
+    beside = [subject.run.companion for subject in shown]
+    models |= {run.record.model: type(run.model) for run in beside if run}
     tasks, refusals = load_tasks(), list[str]()
     rows = []
     for name, model in models.items():

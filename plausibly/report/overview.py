@@ -54,11 +54,16 @@ def page_headline(board: Board) -> list[str]:
         for row in board.rows
         if row.run and (told := ingredients(row.run.record))
     ]
+    beside = [
+        f"Where {names[id(row)]} refuses or only estimates, {told}."
+        for row in board.rows
+        if row.run and (told := row.run.describe_companion())
+    ]
     gaps = [(row, gap) for row in board.ranking() if row.run and (gap := board.to_best(row))]
     others = [(names[id(row)], gap) for row, gap in gaps]
     if not others:
-        return [f"{first}.", *mixed]
-    return [f"{first}, the best of {len(others) + 1}.", *describe_gaps(others), *mixed]
+        return [f"{first}.", *mixed, *beside]
+    return [f"{first}, the best of {len(others) + 1}.", *describe_gaps(others), *mixed, *beside]
 
 
 def format_test(test: Likelihood) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +13,19 @@ from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
 from plausibly.data.events import Events, join_events
-from plausibly.data.questions import free_variable, question
+from plausibly.data.questions import Question, ask_column, free_variable, question
 from plausibly.data.sources.opening import open_source, reading_source
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.answers import Answer, make_answer
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.answers.prediction import (
+    ask_rows,
     classify_rows,
     find_label_target,
     find_number_target,
     find_target,
     regress_rows,
+    word_for_rows,
 )
 from plausibly.evaluation.answers.regression import Regression
 from plausibly.evaluation.likelihood.anomalies import Calibration
@@ -29,13 +33,17 @@ from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
 from plausibly.evaluation.likelihood.scores import ScoreColumns, conditional_columns, score_events
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.runs.judged import Judged
+from plausibly.runs.paired import name_rows, pose_question
 from plausibly.system.randomness import LikeliestGenerator, Stream, generator_for
+from plausibly.tasks.classify import classify
+from plausibly.tasks.complete import complete
 from plausibly.tasks.encode import encode
+from plausibly.tasks.impute import impute
 from plausibly.tasks.information import entropy, information
 from plausibly.tasks.interpolate import interpolate
 from plausibly.tasks.query import query
 from plausibly.tasks.reconstruct import reconstruct
-from plausibly.tasks.score import score
+from plausibly.tasks.score import conditionals, score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +54,8 @@ class Fitted(Judged):
 
     Rows are a file, a DataFrame, other rows with named columns, or an array, (rows, *row shape), as the training rows
     were; answers come in the same form. Errors that the caller can mend are UserError, a ValueError; what the model
-    cannot answer is Unsupported, one of these.
+    cannot answer is Unsupported, one of these. Where there are two models, each answer says whose it is: `model`, or of a
+    frame `attrs["model"]`.
     """
 
     def sample(
@@ -66,12 +75,13 @@ class Fitted(Judged):
         """The same; and, of draws by weight, how many tell something."""
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
+        own = self.answerer(impute) if given or complete else self
         parts = [
-            self.sample_shard(shard, rows, seed, given, complete)
-            for shard, rows in enumerate(self.shards(n))
+            own.sample_shard(shard, rows, seed, given, complete)
+            for shard, rows in enumerate(own.shards(n))
         ]
         drawn, told = zip(*parts, strict=True)
-        return self.format.rows(join_events(drawn)), join_effective_sizes(told)
+        return name_rows(own.format.rows(join_events(drawn)), own.by), join_effective_sizes(told)
 
     def query(
         self,
@@ -84,27 +94,31 @@ class Fitted(Judged):
 
         `particles` counts for estimates only.
         """
-        given = given or {}
-        place, asked = free_variable(self.format, target, given), question(self.format, given)
-        noise = generator_for(device_of(self.model), seed, Stream.QUERIES)
-        found = query(self.model, asked.evidence(), place, noise, particles)
-        return make_answer(
-            self.format, place, {str(name): value for name, value in given.items()}, found
+        known = given or {}
+        own, asked = pose_question(
+            self,
+            lambda model, each: query.word_for(model, each.evidence, each.target),
+            lambda each: ask_column(each.format, target, known),
         )
+        noise = generator_for(device_of(own.model), seed, Stream.QUERIES)
+        found = query(own.model, asked.evidence, asked.target, noise, particles)
+        named = {str(name): value for name, value in known.items()}
+        return replace(make_answer(own.format, asked.target, named, found), model=own.by)
 
     def entropy(self, given: Mapping[str, Any] | None = None) -> float:
         """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
-        asked = question(self.format, given or {})
-        return float(entropy(self.model, asked.evidence()))
+        own = self.answerer(entropy)
+        asked = question(own.format, given or {})
+        return float(entropy(own.model, asked.evidence()))
 
     def information(self, a: str, b: str, given: Mapping[str, Any] | None = None) -> float:
         """The mutual information of two columns in nats, given others."""
-        given = given or {}
-        places = [free_variable(self.format, name, given) for name in (a, b)]
+        given, own = given or {}, self.answerer(information)
+        places = [free_variable(own.format, name, given) for name in (a, b)]
         if places[0] == places[1]:
             raise UserError(f"{a!r} tells all about itself; name two columns")
-        asked = question(self.format, given)
-        return float(information(self.model, asked.evidence(), *places))
+        asked = question(own.format, given)
+        return float(information(own.model, asked.evidence(), *places))
 
     def impute(self, data: Any, seed: int = 0) -> Any:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
@@ -112,15 +126,18 @@ class Fitted(Judged):
 
     def fill(self, data: Any, seed: int = 0) -> tuple[Any, EffectiveSampleSize | None]:
         """The same; and, of draws by weight, how many tell something."""
-        filled, told = self.fill_events(data, seed)
-        return restore_index(self.format.rows(filled), data), told
+        own = self.answerer(impute)
+        filled, told = own.fill_events(data, seed)
+        return name_rows(restore_index(own.format.rows(filled), data), own.by), told
 
     def complete(self, data: Any, holes: bool = False) -> Any:
         """The rows with all holes of a row filled by what is most probable together; observed cells stay as they are.
 
         A filled cell is never a value never seen, and a hole only with `holes`, of columns that are not real.
         """
-        return restore_index(self.format.rows(self.complete_events(data, holes)), data)
+        own = self.answerer(complete)
+        rows = restore_index(own.format.rows(own.complete_events(data, holes)), data)
+        return name_rows(rows, own.by)
 
     def encode(self, data: Any) -> np.ndarray:
         """The latents that stand for each row, (rows, latents) float32: their mean where there are several."""
@@ -193,9 +210,10 @@ class Fitted(Judged):
         """The columns of `score` by name, each (rows,) but for the sign, which is one, and the `attrs`: no frame is built."""
         events = self.events(data)
         calibration = self.calibration(calibrate)
-        return score_events(
+        columns, told = score_events(
             self.model, self.format, events, calibration, fdr, each, self.shard_rows
         )
+        return columns, told | self.attribution
 
     def conditionals(self, data: Any) -> pd.DataFrame:
         """p(x_i | earlier) of each cell's value, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
@@ -205,8 +223,10 @@ class Fitted(Judged):
         """
         import pandas as pd
 
-        columns = conditional_columns(self.model, self.format, self.events(data))
-        return restore_index(pd.DataFrame(columns), data)
+        own = self.answerer(conditionals)
+        rows = self.format.rows(data) if isinstance(data, Events) and own is not self else data
+        columns = conditional_columns(own.model, own.format, own.events(rows))
+        return name_rows(restore_index(pd.DataFrame(columns), data), own.by)
 
     def classify(self, data: Any, target: str | None = None) -> Classification:
         """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.
@@ -214,8 +234,12 @@ class Fitted(Judged):
         `target` is by default the run's lone context, or the lone variable that it models. The rows may hold the label
         or leave it out. What a cell holds that was never seen is no label.
         """
-        i = find_label_target(self.model, self.format, target)
-        return classify_rows(self.model, self.format, *self._questions(data), i)
+        own, asked = pose_question(
+            self,
+            partial(word_for_rows, classify),
+            lambda each: each.ask_rows(data, find_label_target(each.model, each.format, target)),
+        )
+        return replace(classify_rows(own.model, own.format, asked), model=own.by)
 
     def regress(
         self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000
@@ -224,22 +248,25 @@ class Fitted(Judged):
 
         The rows may hold the number or leave it out. `particles` count for estimates, `seed` for these and for the PIT.
         """
-        i = find_number_target(self.model, self.format, target)
-        asked = self._questions(data)
-        return regress_rows(self.model, self.format, *asked, i, seed, particles)
+        own, asked = pose_question(
+            self,
+            partial(word_for_rows, query),
+            lambda each: each.ask_rows(data, find_number_target(each.model, each.format, target)),
+        )
+        return replace(regress_rows(own.model, own.format, asked, seed, particles), model=own.by)
 
     def is_number(self, target: str | None = None) -> bool:
         """True where the column that `classify` or `regress` would tell holds numbers."""
         i = find_target(self.model, self.format, target)
         return self.model.schema.kinds[i].ordered
 
-    def _questions(self, data: Any) -> tuple[Events, Collection[str]]:
-        """Rows whose holes are unobserved, and the names of the columns that they have."""
+    def ask_rows(self, data: Any, target: int) -> Question:
+        """The question about variable `target` given the rest of each row; holes are evidence where training had any."""
         with reading_source(data) as source:
             rows = source.rows(self.format)
             events = self.format.questions(rows)
         events.groups = self._groups(rows)
-        return events, self.format.container.present(rows)
+        return ask_rows(self.format, events, self.format.container.present(rows), target)
 
     def __repr__(self) -> str:
         return f"<Fitted {self.model_title}, {self.model.free_parameters:,} parameters>"

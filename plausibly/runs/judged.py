@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 from plausibly.capabilities import (
@@ -132,8 +133,9 @@ class Judged(Sharded):
         return reconstruction_errors(self.model, self.format, self.events(data))
 
     def check(self) -> list[Result]:
-        """The contract's promises, checked on this fitted model."""
-        return list(run_checks(self.model))
+        """The contract's promises, checked on this fitted model, and on its companion where it has one."""
+        found = [replace(each, model=self.by) for each in run_checks(self.model)]
+        return found + (self.companion.check() if self.companion else [])
 
     def _require_events(self, data: Any, whole: bool = False) -> Events:
         """The rows to look at; their `log_within` leaves the context out, unless they are wanted whole."""

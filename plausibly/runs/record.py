@@ -29,6 +29,7 @@ from plausibly.system.seals import SEAL, check_document, parse_document, write_s
 # what a run calls the mixture of several models, and one not yet chosen of several
 ENSEMBLE = "ensemble"
 BEST = "best"
+COMPANION = "companion"  # the folder of a second model, in that of a run
 
 
 class ReadingOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +88,16 @@ class Member(Struct, frozen=True):
     weight: float
 
 
+class KeptCompanion(Struct, frozen=True):
+    """The model in the folder `companion`, and the SHA-256 of its weights."""
+
+    model: str
+    weights_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return structs.asdict(self)
+
+
 class HeldOut(Struct, frozen=True):
     """The held-out result: nats per row, and their relation to log p."""
 
@@ -140,6 +151,7 @@ class Record(Struct, frozen=True, kw_only=True):
     code: ModelCode | None = None  # of a model that is not plausibly's
     form: str = ""  # the class of an ensemble
     members: list[Member] = []
+    companion: KeptCompanion | None = None  # beside a model that does not answer all questions
     candidates: Annotated[list[str], Meta(min_length=1)] = []  # among which one is chosen
     settings: SearchSettings | UnsetType = UNSET
     tried: dict[str, float] = {}  # the validation of each candidate
@@ -184,6 +196,16 @@ class Record(Struct, frozen=True, kw_only=True):
         return self.document.keys()
 
 
+def is_of_one_split(record: Record, other: Record) -> bool:
+    """True where two runs were fitted to the same rows, split alike, in whatever format each has them."""
+    parts = []
+    for each in (record, other):
+        options = each.data.options
+        split = options.seed, options.split, options.valid, options.test
+        parts.append((each.data.fingerprint, split, each.rows))
+    return parts[0] == parts[1]
+
+
 def make_record(document: Mapping[str, Any]) -> Record:
     """The record of a run that begins."""
     return Record.of(as_read(document))
@@ -207,6 +229,7 @@ FAULTS = {
     "reconstruction[": "'reconstruction' is no error by unit",
     "samples.": "'samples' is no number",
     "coded.": "'coded' is no number of bits",
+    "companion.": "'companion' names no model",
     "health[": "'health' has no numbers",
     "test.": "'test' is no result",
 }

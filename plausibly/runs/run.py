@@ -5,6 +5,7 @@ weights.safetensors   the best validated weights
 heldout.safetensors   log p of the test rows
 calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here
 log.jsonl             a line for each validation
+companion             a run of its own, of a model that answers what this one refuses or only estimates
 report.html           one page to look at
 checkpoint.safetensors, checkpoint.json   only while a run can go on
 """
@@ -12,14 +13,15 @@ checkpoint.safetensors, checkpoint.json   only while a run can go on
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from plausibly.capabilities import Trainable
+from plausibly.capabilities import Trainable, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.formats.array_blocks import LABEL
@@ -50,9 +52,11 @@ from plausibly.evaluation.samples.samples import SAMPLE_ROWS, ReferenceRows, Sam
 from plausibly.runs.building import build, check_size
 from plausibly.runs.fitted import Fitted
 from plausibly.runs.model_classes import record_class
-from plausibly.runs.record import Origin, Record, read_record
+from plausibly.runs.paired import list_better_answers
+from plausibly.runs.record import COMPANION, Origin, Record, is_of_one_split, read_record
 from plausibly.runs.sealed_files import check_run_file, find_weights, load_nats
 from plausibly.system.files import stat_file
+from plausibly.system.seals import BrokenSeal
 from plausibly.tasks.sample import sample
 
 UNSOUND_ERRORS = (
@@ -74,6 +78,7 @@ class Run(Fitted):
         super().__init__(model, format)
         self.path = path
         self.record = record
+        self.by = record.model if record.companion else ""
         self._ranked: tuple[object, Calibration | None] | None = None
 
     @property
@@ -87,7 +92,7 @@ class Run(Fitted):
     @classmethod
     def open(
         cls, path: Path | str, device: str = "cpu", model: str | type[Trainable] | None = None
-    ) -> Run:
+    ) -> Self:
         """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run.
 
         A run whose model is not plausibly's needs `model`, its `FILE.py:CLASS` or the class: a run never executes code.
@@ -102,7 +107,7 @@ class Run(Fitted):
         record: Record,
         device: str = "cpu",
         model: str | type[Trainable] | None = None,
-    ) -> Run:
+    ) -> Self:
         """Loads the run at `path` as its record says it is."""
         kind = record_class(record, path, model)
         try:
@@ -129,6 +134,31 @@ class Run(Fitted):
             reason = "".join(str(error).splitlines()[:1])[:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
         return cls(path, record, fitted.to(device).eval(), format)
+
+    @cached_property
+    def companion(self) -> Self | None:
+        """The run in the folder `companion`, which answers what this one refuses or only estimates; None without one.
+
+        It is opened when it is first asked for. UserError where it is not the one that was written.
+        """
+        kept, path = self.record.companion, self.path / COMPANION
+        if kept is None:
+            return None
+        if not (path / "run.json").is_file():
+            raise BrokenSeal(
+                f"{path} is gone, where {kept.model} was; put a copy back, "
+                f"or `plausibly seal {self.path}` to go on without it"
+            )
+        record = read_record(path).drop("companion")
+        same = record.weights_sha256 == kept.weights_sha256
+        if not same or not is_of_one_split(record, self.record):
+            raise BrokenSeal(
+                f"{path} is not what was written: it is another run; put a copy back, or `plausibly seal {self.path}` "
+                "if you did that by hand"
+            )
+        found = type(self).of_record(path, record, str(device_of(self.model)))
+        found.by = record.model
+        return found
 
     @property
     def in_memory(self) -> bool:
@@ -282,14 +312,24 @@ class Run(Fitted):
             "status",
             "steps",
         )
-        return {"run": str(self.path), **{key: self.record.document.get(key) for key in keys}}
+        found = {"run": str(self.path), **{key: self.record.document.get(key) for key in keys}}
+        if self.companion is None:
+            return found
+        answers = list_better_answers(self.companion.model, self.model)
+        return found | {"companion": {"model": self.companion.by, "answers": answers}}
+
+    def describe_companion(self) -> str:
+        """The questions that the companion answers, `chow_liu answers query, impute`; empty without one."""
+        if self.companion is None:
+            return ""
+        answers = list_better_answers(self.companion.model, self.model)
+        return f"{self.companion.by} answers {', '.join(answers)}"
 
     def __repr__(self) -> str:
-        test = self.record.test
+        test, kept = self.record.test, self.record.companion
         number = f", {test.sign} {test.value:.4f} {test.unit}" if test else ""
-        return (
-            f"<Run {self.path}: {self.record.model}, {self.record.parameters:,} parameters{number}>"
-        )
+        beside = f" with {kept.model}" if kept else ""
+        return f"<Run {self.path}: {self.record.model}{beside}, {self.record.parameters:,} parameters{number}>"
 
 
 def reload_data(origin: Origin, rows: dict[str, int], path: Path) -> Dataset:

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import Model, Trainable, device_of
+from plausibly.capabilities import Model, device_of
 from plausibly.data.events import Events, join_events
-from plausibly.data.formats.format import Format
 from plausibly.data.questions import question
 from plausibly.data.sources.opening import reading_source
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.models import model_name
+from plausibly.runs.paired import Paired
 from plausibly.system.randomness import LikeliestGenerator, Stream, generator_for
 from plausibly.tasks.complete import complete
 from plausibly.tasks.impute import impute
@@ -26,14 +26,11 @@ from plausibly.tasks.sample import EVENTS_PER_BATCH, sample
 MAX_SHARD_ROWS, MAX_SHARD_CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 
 
-class Sharded:
+class Sharded(Paired):
     """A fitted model and the format of its data, in events: (rows, *schema.shape) codes with what these leave open.
 
     What a shard holds is decided by (seed, shard), wherever and in which order shards are made.
     """
-
-    def __init__(self, model: Trainable, format: Format) -> None:
-        self.model, self.format = model, format
 
     @property
     def title(self) -> str:

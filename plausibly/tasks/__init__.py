@@ -11,6 +11,12 @@ from typing import Any, Generic, TypeVar
 from plausibly.errors import Unsupported
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
+GRADES = {"yes": 3, "exact": 3, "bound": 2, "estimate": 1, "approximate": 1}
+
+
+def grade_word(word: str | None) -> int:
+    """The rank of an answer by its word: 3 where it is exact, then bounds, then estimates; 0 where there is none."""
+    return 0 if word is None else GRADES[word]
 
 
 class Task(Generic[Rule]):
@@ -22,10 +28,17 @@ class Task(Generic[Rule]):
     def __init__(self, name: str, refusal: str) -> None:
         self.name, self.refusal = name, refusal
         self.rules: dict[type, tuple[str, Callable[..., Any]]] = {}
+        self.words: dict[type, Callable[..., str | None]] = {}
 
-    def rule(self, capability: type, word: str) -> Callable[[Rule], Rule]:
+    def rule(
+        self, capability: type, word: str, word_for: Callable[..., str | None] | None = None
+    ) -> Callable[[Rule], Rule]:
+        """Registers a function; `word_for` finds the word of one question, where that may be another."""
+
         def register(function: Rule) -> Rule:
             self.rules[capability] = word, function
+            if word_for is not None:
+                self.words[capability] = word_for
             return function
 
         return register
@@ -38,6 +51,13 @@ class Task(Generic[Rule]):
         """The word for how good the answer is, or None where the task refuses."""
         found = self.candidates(model)
         return self.rules[found[0]][0] if found else None
+
+    def word_for(self, model: object, *question: Any) -> str | None:
+        """The same for one question, which a model may answer better than others, or not at all."""
+        found = self.candidates(type(model))
+        if found and found[0] in self.words:
+            return self.words[found[0]](model, *question)
+        return self.word(type(model))
 
     def require(self, model: object) -> None:
         """Unsupported, with the reason, where the task refuses."""

@@ -100,7 +100,24 @@ def query_at_once(
     return query_exactly(model, evidence, target, generator)._replace(word="approximate")
 
 
-@query.rule(AutoregressiveModel, "estimate")
+def word_in_order(model: AutoregressiveModel, evidence: Evidence, target: int) -> str:
+    """`exact` where the values of the gaps are few enough to be weighed one by one."""
+    known = observe_target(evidence, target)
+    few = gap_combinations(model, known) <= max_gap_values(model, target)
+    return "exact" if few else "estimate"
+
+
+def observe_target(evidence: Evidence, target: int) -> Evidence:
+    """The evidence in which the target is known too, whatever it is."""
+    return evidence.with_allowed(None).with_known(target, evidence.flatten().x[:, target])
+
+
+def max_gap_values(model: AutoregressiveModel, target: int) -> int:
+    """The most values of the gaps that are weighed one by one."""
+    return MAX_REAL_GAP_VALUES if model.schema.kinds[target].continuous else MAX_GAP_VALUES
+
+
+@query.rule(AutoregressiveModel, "estimate", word_in_order)
 @torch.no_grad()
 def query_in_order(
     model: AutoregressiveModel,
@@ -110,10 +127,9 @@ def query_in_order(
     particles: int = 1000,
 ) -> QueryOutcome:
     """As above; each row with `particles` particles where it needs any."""
-    known = evidence.with_allowed(None).with_known(target, evidence.flatten().x[:, target])
-    real = model.schema.kinds[target].continuous
+    known, real = observe_target(evidence, target), model.schema.kinds[target].continuous
     many = gap_combinations(model, known)
-    if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
+    if many <= max_gap_values(model, target):
         asked = GapQuery(model, target, generator, many)
         exact = [asked.sum_gaps(part) for part in asked.parts(known)]
         return QueryOutcome(concat_outcomes(exact), "exact")

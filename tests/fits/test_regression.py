@@ -15,7 +15,7 @@ from plausibly.cli.app import app
 from plausibly.data.events import Events
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.curves import CodeCDF, outcome_cdf
-from plausibly.evaluation.answers.prediction import take_holes_as_evidence
+from plausibly.evaluation.answers.prediction import ask_rows, require_known
 from plausibly.evaluation.answers.regression import (
     INTERVAL_SHARE,
     LOWER_SHARES,
@@ -210,14 +210,16 @@ def test_holes_in_training_cost_a_known_number_nothing(numbers, tmp_path):
 def test_a_hole_that_training_had_none_of_needs_a_model_that_can_do_without(name):
     """Of any order, or of latents; a hole that there may be is a part of what is known, for all of them."""
     schema = Schema((3,), (Level(3), Level(3), Level(3, missing=True)))
-    model, format = MODELS[name].tiny(schema), SimpleNamespace(names=("a", "b", "c"))
+    model, format = MODELS[name].tiny(schema), SimpleNamespace(names=("a", "b", "c"), schema=schema)
     seen = torch.tensor([[True, True, True], [True, False, False]])
     events = Events(torch.zeros(2, 3), torch.zeros(2), observed=seen)
+    asked = ask_rows(format, events, {"b", "c"}, 0)
     if name in ("nade", "made"):
         with pytest.raises(UserError, match="row 2, column 'b': a hole, where there was none"):
-            take_holes_as_evidence(model, format, events, 0, {"b", "c"})
+            require_known(model, format, asked)
         return
-    found = take_holes_as_evidence(model, format, events, 0, {"b", "c"})
+    require_known(model, format, asked)
+    found = asked.evidence
     assert found.observed.tolist() == [[True, True, True], [True, False, True]]
     assert found.x[:, 2].tolist() == [0, schema.kinds[2].missing_code]
 

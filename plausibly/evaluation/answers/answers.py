@@ -37,7 +37,7 @@ class Answer:
     `quantiles` instead, given that it is a number that was foreseen. `hole` and `unforeseen` are the probabilities of a
     hole and of a value never seen. `entropy_bits` is of the value, and `differential` where the column is real: per unit
     of the column. It is None where weighted values have no density. `effective` is of weighted draws behind an estimate:
-    where these are too few to mean anything, there are no numbers at all.
+    where these are too few to mean anything, there are no numbers at all. `model` is the one that answers, of a run of two.
     """
 
     target: str
@@ -51,6 +51,7 @@ class Answer:
     mean: float | str | None = None
     quantiles: dict[float, float | str] = field(default_factory=dict)
     effective: EffectiveSampleSize | None = None
+    model: str = ""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -84,12 +85,14 @@ class Answer:
             "given": {k: str(v) for k, v in self.given.items()}
         }
         found |= self.effective.to_json() if self.effective else {}
+        found |= {"model": self.model} if self.model else {}
         return found | (levels if self.levels else numbers)
 
     @property
     def note(self) -> str:
-        """The quality of the answer, in words."""
-        return self.word + (f", {self.effective.line()}" if self.effective else "")
+        """The quality of the answer, in words, and whose it is."""
+        quality = self.word + (f", {self.effective.line()}" if self.effective else "")
+        return quality + (f", by {self.model}" if self.model else "")
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value}" for name, value in self.given.items())

@@ -31,6 +31,7 @@ class Classification:
     effective: EffectiveSampleSize | None = None  # draws by weight behind the probabilities
     word: str = "exact"
     groups: np.ndarray | None = None
+    model: str = ""  # the one that answers, of a run of two
 
     @property
     def sign(self) -> str:
@@ -85,6 +86,7 @@ class Classification:
         Intervals are of 95 %, over rows, or groups of them; that of the accuracy holds more.
         """
         about = {"labels": [*self.labels], "word": self.word, "sign": self.sign, "rows": self.rows}
+        about |= {"model": self.model} if self.model else {}
         if self.rows:
             return about | self._measures() | self._draws()
         none = dict.fromkeys(("accuracy", "log_loss", "calibration_error"))
@@ -122,7 +124,7 @@ class Classification:
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
-            return f"no row has a known label, so nothing is measured{self._estimate_note()}"
+            return f"no row has a known label, so nothing is measured{self._notes()}"
         found = self.to_json()
         accuracy, loss = (
             with_error(found[k], found[f"{k}_error"]) for k in ("accuracy", "log_loss")
@@ -132,8 +134,10 @@ class Classification:
             f"log loss {'~ ' if self.sign == '~' else ''}{loss} nats = {found['log_loss'] / log(2):.4f} bits, "
             f"calibration error {found['calibration_error']:.4f} (lower is better)"
             + (f"; p(label) is {self.word}: ~" if self.sign == "~" else "")
-            + self._estimate_note()
+            + self._notes()
         )
 
-    def _estimate_note(self) -> str:
-        return f"; an estimate: {self.effective.line()}" if self.effective else ""
+    def _notes(self) -> str:
+        """Notes of draws, and of whose the answer is."""
+        drawn = f"; an estimate: {self.effective.line()}" if self.effective else ""
+        return drawn + (f"; by {self.model}" if self.model else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +11,14 @@ import torch
 from plausibly.capabilities import AnyOrderModel, Trainable, Variational, device_of
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
-from plausibly.data.questions import variable_named
+from plausibly.data.questions import Question, variable_named
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.answers.regression import Regression, evaluate_regression
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category
 from plausibly.system.randomness import Stream, generator_for
+from plausibly.tasks import Task
 from plausibly.tasks.classify import classify
 from plausibly.tasks.query import query
 
@@ -60,14 +62,12 @@ def find_number_target(model: Trainable, format: Format, name: str | None) -> in
     return i
 
 
-def classify_rows(
-    model: Trainable, format: Format, events: Events, present: Collection[str], i: int
-) -> Classification:
-    """p(label | the rest of the row) of questions, by variable `i`; `present` names the columns that there are."""
-    kind = model.schema.kinds[i]
+def classify_rows(model: Trainable, format: Format, asked: Question) -> Classification:
+    """p(label | the rest of the row), as `ask_rows` asks. UserError where the model must know what is not."""
+    kind, i = model.schema.kinds[asked.target], asked.target
     assert isinstance(kind, Category)
-    asked = take_holes_as_evidence(model, format, events, i, present)
-    found, rows = classify(model, asked, i), asked.flatten()
+    require_known(model, format, asked)
+    found, rows = classify(model, asked.evidence, i), asked.evidence.flatten()
     truth = torch.where(rows.observed[:, i], rows.x[:, i].long(), -1)
     return Classification(
         name_labels(format, i, kind),
@@ -75,7 +75,7 @@ def classify_rows(
         torch.where(truth < kind.regular, truth, -1).numpy(),
         found.effective,
         classify.word(type(model)) or "",
-        events.groups,
+        asked.events.groups,
     )
 
 
@@ -86,41 +86,54 @@ def name_labels(format: Format, i: int, kind: Category) -> tuple[str, ...]:
 
 
 def regress_rows(
-    model: Trainable,
-    format: Format,
-    events: Events,
-    present: Collection[str],
-    i: int,
-    seed: int,
-    particles: int,
+    model: Trainable, format: Format, asked: Question, seed: int, particles: int
 ) -> Regression:
-    """The distribution of variable `i` given the rest of each row; `present` names the columns that there are."""
-    asked = take_holes_as_evidence(model, format, events, i, present).without(i)
+    """The distribution of the number given the rest of each row, as `ask_rows` asks. UserError as above."""
+    require_known(model, format, asked)
     noise = generator_for(device_of(model), seed, Stream.REGRESSIONS)
-    found = query(model, asked, i, noise, particles)
-    return evaluate_regression(format, events, i, found, np.random.default_rng((seed, 3)))
+    evidence = asked.evidence.without(asked.target)
+    found = query(model, evidence, asked.target, noise, particles)
+    chance = np.random.default_rng((seed, 3))
+    return evaluate_regression(format, asked.events, asked.target, found, chance)
 
 
-def take_holes_as_evidence(
-    model: Trainable, format: Format, events: Events, target: int, present: Collection[str]
-) -> Evidence:
-    """Rows as evidence, of which a hole of a column that is there is a part.
+def ask_rows(format: Format, events: Events, present: Collection[str], target: int) -> Question:
+    """The question about variable `target` in rows; `present` names the columns that there are.
 
-    It is the code of holes, or that of what is not foreseen. UserError where the model must know what is not.
+    A hole of these is a part of the evidence: the code of holes, or that of what is not foreseen.
     """
     rows = events.evidence().flatten()
     codes, observed = rows.x.clone(), rows.observed.clone()
-    for i, kind in enumerate(model.schema.kinds):
+    for i, kind in enumerate(format.schema.kinds):
         unknown = ~observed[:, i]
-        if i == target or not unknown.any():
-            continue
-        if format.names[i] in present and (kind.missing or kind.open):
+        named = format.names[i] in present and (kind.missing or kind.open)
+        if i != target and named and unknown.any():
             codes[unknown, i] = codes.new_tensor(kind.event_of_hole)
             observed[:, i] = True
-        elif not isinstance(model, AnyOrderModel | Variational):
-            row = int(unknown.nonzero()[0, 0]) + 1
-            raise UserError(
-                f"row {row}, column {format.names[i]!r}: a hole, where there was none in training"
-            )
     shape = events.codes.shape
-    return Evidence(codes.view(shape), observed.view(shape))
+    return Question(Evidence(codes.view(shape), observed.view(shape)), target, events)
+
+
+def word_for_rows(task: Task[Any], model: Trainable, asked: Question) -> str | None:
+    """The word for how good a model's answer is; None where it refuses, or must know what is not."""
+    if find_unknown(model, asked) is not None:
+        return None
+    return task.word_for(model, asked.evidence, asked.target)
+
+
+def find_unknown(model: Trainable, asked: Question) -> tuple[int, int] | None:
+    """The first cell, as row and variable, that the model must know and that is not known; None where there is none."""
+    unknown = ~asked.evidence.with_known(asked.target, 0.0).observed.flatten(1)
+    if isinstance(model, AnyOrderModel | Variational) or not unknown.any():
+        return None
+    i = int(unknown.any(0).nonzero()[0, 0])
+    return int(unknown[:, i].nonzero()[0, 0]), i
+
+
+def require_known(model: Trainable, format: Format, asked: Question) -> None:
+    """UserError where the model must know what is not."""
+    if (cell := find_unknown(model, asked)) is not None:
+        row, i = cell
+        raise UserError(
+            f"row {row + 1}, column {format.names[i]!r}: a hole, where there was none in training"
+        )

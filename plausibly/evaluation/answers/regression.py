@@ -58,6 +58,7 @@ class Regression:
     pit: np.ndarray
     effective: EffectiveSampleSize | None = None  # draws by weight behind the distributions
     groups: np.ndarray | None = None  # as of events
+    model: str = ""  # the one that answers, of a run of two
 
     @property
     def is_known(self) -> np.ndarray:
@@ -71,6 +72,7 @@ class Regression:
     def to_json(self) -> dict[str, Any]:
         """Errors and log loss: lower is better. Null without known numbers."""
         about = {"rows": self.rows, "word": self.word}
+        about |= {"model": self.model} if self.model else {}
         if not self.rows:
             return about | self._draws() | dict.fromkeys(MEASURES)
         return (
@@ -134,7 +136,7 @@ class Regression:
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
-            return f"no row has a known number, so nothing is measured{self._estimate_note()}"
+            return f"no row has a known number, so nothing is measured{self._notes()}"
         found = self.to_json()
         loss = "no log loss (weighted values have no density)"
         if found["log_loss"] is not None:
@@ -145,11 +147,13 @@ class Regression:
             f"{found['mean_absolute_error']:.4g}, root mean squared error of the mean "
             f"{found['root_mean_squared_error']:.4g}, {loss}; "
             f"{found['interval_90']:.1%} inside the 90 % interval; PIT uniform with p = {found['pit_p_value']:.3g}"
-            f"{self._estimate_note()}"
+            f"{self._notes()}"
         )
 
-    def _estimate_note(self) -> str:
-        return f"; an estimate: {self.effective.line()}" if self.effective else ""
+    def _notes(self) -> str:
+        """Notes of draws, and of whose the answer is."""
+        drawn = f"; an estimate: {self.effective.line()}" if self.effective else ""
+        return drawn + (f"; by {self.model}" if self.model else "")
 
 
 def evaluate_regression(
