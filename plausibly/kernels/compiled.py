@@ -303,7 +303,9 @@ def _align(table: Tensor) -> Tensor:
     """
     rows, units = table.shape
     more = (VECTOR_UNITS - units) % (2 * VECTOR_UNITS)
-    return F.pad(table.detach(), (0, more, 0, -rows % ROWS_PER_GROUP))
+    aligned = table.new_zeros(rows + -rows % ROWS_PER_GROUP, units + more)
+    aligned[:rows, :units] = table.detach()
+    return aligned
 
 
 def _trim(table: Tensor, like: Tensor) -> Tensor:
