@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from plausibly.cli.options import CommonOptions
 from plausibly.errors import UserError
 from plausibly.system import processes
 from plausibly.system.versions import __version__
+
+BEGAN = time.monotonic()  # when the command did, imports included
 
 app = App(
     name="plausibly",

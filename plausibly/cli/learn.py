@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from plausibly.cli.app import app
+from plausibly.cli.app import BEGAN, app
 from plausibly.cli.console import Block, ConsoleTable, board_table, print_remark, print_result
 from plausibly.cli.options import (
     CommonOptions,
@@ -105,11 +105,12 @@ def fit(
     ----------
     model
         a name from `plausibly models`, FILE.py:CLASS for your own, which is held to the contract first, or auto: a
-        portfolio, mixed by validation. Without it arrays and images get auto, a table the best one that answers any question.
+        portfolio, mixed by validation. Without it arrays and images get auto, a table the best on validation of all whose
+        log p is exact; among equals that whose samples a judge tells from validation rows least.
     out_
         folder of the run (default runs/NAME-1).
     budget
-        training time, 60s, 5m or 1h; turned into a number of steps once.
+        training time, 60s, 5m or 1h; turned into a number of steps once; of a table without --model, all of the command.
     steps
         training steps, instead of a budget.
     set_
@@ -124,7 +125,7 @@ def fit(
     if resume is None:
         asked = FitOptions(common, budget, steps, set_, conditioning, options)
         wanted = asked.wanted(require_data(data, "fit"))
-        run = api.fit_wanted(wanted, model, out_, asked.chosen(), listener)
+        run = api.fit_wanted(wanted, model, out_, asked.chosen(), listener, BEGAN)
     else:
         refuse_data(data, "run")
         run = api.resume(resume, common.device, listener, model)

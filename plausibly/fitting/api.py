@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -45,9 +46,10 @@ def fit(
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
     `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
-    Without `model` a table, or what has a context, gets the model that is best on validation, of a table among those that
-    answer any question; other data, and all with `auto`, the mixture of a portfolio (`plausibly.fitting.portfolio`).
-    `budget` is in seconds, of all training. `set` holds constructor arguments and `train.` settings; `options` go to
+    Without `model` a table, or what has a context, gets the model that is best on validation (of a table all whose log p is
+    exact are tried); other data, and all with `auto`, the mixture of a portfolio (`plausibly.fitting.portfolio`).
+    `budget` is in seconds, of all training; where the best of several is chosen, of reading, choice and test besides.
+    `set` holds constructor arguments and `train.` settings; `options` go to
     `plausibly.load`. `context` names columns that the others are modelled given, `event` those that are modelled given all
     others: p(x | label) or p(label | x). `target` names the column that comes last in the order of a model that takes any, so
     that p(target | the rest) is one factor of log p; `classify` tells it by default.
@@ -64,8 +66,13 @@ def fit_wanted(
     out: Path | str | None,
     chosen: Settings,
     listener: Listener,
+    began: float | None = None,
 ) -> Run:
-    """Fits one model, the best of several, or the portfolio, with everything that was asked for in two values."""
+    """Fits one model, the best of several, or the portfolio, with everything that was asked for in two values.
+
+    A budget of the whole command is of what was done since the clock showed `began`, by default now.
+    """
+    began = time.monotonic() if began is None else began
     kind = None if model in (None, AUTO) else model_class(model)
     dataset, origin, chosen = load_conditioned(wanted, chosen, listener)
     if kind is not None:
@@ -73,7 +80,7 @@ def fit_wanted(
     processes.refuse_parallel("fit without --model")
     if model is None and (dataset.format.table or wanted.context or wanted.event):
         with fresh_folder(new_folder(out, "best"), anew=True) as path:
-            return run_test(choose.fit_best(path, dataset, origin, chosen, listener))
+            return run_test(choose.fit_best(path, dataset, origin, chosen, listener, began))
     with fresh_folder(new_folder(out, AUTO), anew=True) as path:
         return run_test(fit_auto(path, dataset, origin, chosen, listener))
 

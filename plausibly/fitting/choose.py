@@ -7,15 +7,18 @@ but for a companion, which answers what the best one refuses or only estimates.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from plausibly.capabilities import AnyOrderModel, BoundedModel, Trainable
+from plausibly.capabilities import BoundedModel, DensityModel, Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
+from plausibly.fitting.budgets import BudgetClock, needed_seconds
+from plausibly.fitting.choice import Candidate, choose_fits, cost_of_generality, held_out_candidate
 from plausibly.fitting.companions import choose_companion, keep_companion
 from plausibly.fitting.fit import Fit, promote_fit
 from plausibly.fitting.folders import MEMBERS
@@ -32,41 +35,8 @@ from plausibly.training.estimates import format_duration
 from plausibly.training.plan import Diverged
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The best of several fits on validation, and the best of those that answer any question; they may be one.
-
-    `any_order` is None where none of them does.
-    """
-
-    best: Fit
-    any_order: Fit | None
-
-
-def choose_fits(fits: Sequence[Fit]) -> Choice:
-    """The choice among fits that have learned, of which there is one at least."""
-    ranked = sorted(fits, key=lambda each: -each.record.validation)
-    return Choice(
-        ranked[0], next((each for each in ranked if isinstance(each.model, AnyOrderModel)), None)
-    )
-
-
-def cost_of_generality(choice: Choice) -> str:
-    """The words for what a model loses that answers any question; nothing where the best one does, or none of them."""
-    best, general = choice.best.record, choice.any_order and choice.any_order.record
-    if general is None or choice.best is choice.any_order:
-        return ""
-    worse = best.validation - general.validation
-    return f"{general.model}, which answers any question: {general.validation:.3f} ({worse:.3f} nats per row worse)"
-
-
-def accepting_models(
-    dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener
-) -> list[str]:
-    """Those of the models `tried` by default that accept the data: those that count first, then by size.
-
-    One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
-    """
+def accepting_models(dataset: Dataset, chosen: Settings, tried: Sequence[str]) -> list[str]:
+    """Those of the models `tried` by default that accept the data: those that count first, then by size."""
     context = chosen.arguments.get("context", ())
     reasons = {name: building_refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
@@ -74,13 +44,7 @@ def accepting_models(
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
     given = {"context": context} if context else {}
     sketches = {name: sketch_model(model_class(name), dataset, given) for name in names}
-    if not context:
-        leave_out_slow(sketches, dataset, chosen.budget, listener)
-    if not sketches:
-        raise UserError(
-            "each model would take longer than the budget: give a larger one, or name a model"
-        )
-    return sorted(sketches, key=lambda name: cost_order(sketches[name]))
+    return sorted(names, key=lambda name: cost_order(sketches[name]))
 
 
 def cost_order(model: Trainable) -> tuple[bool, int]:
@@ -89,18 +53,30 @@ def cost_order(model: Trainable) -> tuple[bool, int]:
 
 
 def leave_out_slow(
-    sketches: dict[str, Trainable], dataset: Dataset, budget: float | None, listener: Listener
-) -> None:
-    """Removes the models that would count for longer than twice the budget, or than ten minutes, and says so."""
-    most = 2 * budget if budget else MAX_COUNTING_SECONDS
-    for name in list(sketches):
-        if learns_by_steps(sketches[name]):
-            continue
-        if (seconds := counting_seconds((name, {}), dataset)) > most:
-            listener.log(
-                f"{name} is left out: it would take about {format_duration(seconds)}; name it to fit it all the same"
-            )
-            del sketches[name]
+    names: Sequence[str], dataset: Dataset, budget: float | None, listener: Listener
+) -> list[str]:
+    """The models without those that would count for longer than twice the budget, or than ten minutes, which is said.
+
+    One that counts may stop well before.
+    """
+    most, kept = 2 * budget if budget else MAX_COUNTING_SECONDS, list[str]()
+    for name in names:
+        sketch = sketch_model(model_class(name), dataset, {})
+        seconds = 0.0 if learns_by_steps(sketch) else counting_seconds((name, {}), dataset)
+        if seconds > most:
+            listener.log(left_out_line(name, seconds))
+        else:
+            kept.append(name)
+    if not kept:
+        raise UserError(
+            "each model would take longer than the budget: give a larger one, or name a model"
+        )
+    return kept
+
+
+def left_out_line(name: str, seconds: float) -> str:
+    """The words for a model that is not fitted since it would take so long."""
+    return f"{name} is left out: it would take about {format_duration(seconds)}; name it to fit it all the same"
 
 
 def default_models() -> list[str]:
@@ -109,15 +85,24 @@ def default_models() -> list[str]:
 
 
 def models_to_try(dataset: Dataset, chosen: Settings) -> list[str]:
-    """The models among which validation chooses by their likelihood: for tables, those that answer any question."""
-    if dataset.format.table and not chosen.arguments.get("context"):
-        return [name for name, kind in MODELS.items() if issubclass(kind, AnyOrderModel)]
-    return [name for name in default_models() if issubclass(MODELS[name], BoundedModel)]
+    """The models among which validation chooses by their likelihood: for tables, those whose log p is exact.
+
+    Slow ones are among them where a budget or a number of steps limits them.
+    """
+    if chosen.arguments.get("context") or not dataset.format.table:
+        return [name for name in default_models() if issubclass(MODELS[name], BoundedModel)]
+    limited = chosen.budget is not None or not chosen.train.keys().isdisjoint(("steps", "epochs"))
+    exact = [name for name, kind in MODELS.items() if issubclass(kind, DensityModel)]
+    return exact if limited else [name for name in exact if name in default_models()]
 
 
-def slow_models_note(tried: Sequence[str]) -> str:
+def slow_models_note(tried: Sequence[str], among: type[Trainable] = Trainable) -> str:
     """The models that are left out by default, for a message."""
-    slow = [name for name, kind in MODELS.items() if not kind.by_default and name not in tried]
+    slow = [
+        name
+        for name, kind in MODELS.items()
+        if issubclass(kind, among) and not kind.by_default and name not in tried
+    ]
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
@@ -133,16 +118,17 @@ def share_budget(
 
 
 def fit_best(
-    path: Path, dataset: Dataset, origin: Origin, chosen: Settings, listener: Listener
+    path: Path, dataset: Dataset, origin: Origin, chosen: Settings, listener: Listener, began: float
 ) -> Fit:
-    """The best on validation of all models that accept the data, at `path`: it has learned and is not yet tested."""
-    names = accepting_models(dataset, chosen, models_to_try(dataset, chosen), listener)
+    """The best of all models that accept the data, at `path`: it has learned and is not yet tested.
+
+    The budget is of all that was done since the clock showed `began`, and of the test.
+    """
     if other := next(iter(chosen.arguments.keys() - {*GENERAL_ARGUMENTS}), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
-    listener.log(
-        f"no --model given: trying {', '.join(names)}; validation decides{slow_models_note(names)}"
-    )
-    share = share_budget([model_class(name) for name in names], dataset, chosen)
+    names = accepting_models(dataset, chosen, models_to_try(dataset, chosen))
+    slow = slow_models_note(names, DensityModel)
+    listener.log(f"no --model given: trying {', '.join(names)}; validation decides{slow}")
     record = initial_record(
         dataset,
         origin,
@@ -151,18 +137,20 @@ def fit_best(
         code=None,
         plan=None,
         arguments=chosen.arguments,
-        settings=SearchSettings(share.train, share.budget).to_json(),
+        settings=SearchSettings(chosen.train, chosen.budget).to_json(),
         candidates=names,
     )
     write_record(record.document, path)
-    return choose_best(path, names, dataset, origin, share, listener)
+    clock = BudgetClock(chosen.budget, began)
+    return choose_best(path, names, dataset, origin, chosen, listener, clock)
 
 
 def resume_best(path: Path, record: Record, device: str, listener: Listener) -> Fit:
     """Goes on with a choice that was stopped."""
     chosen = settings_on_record(record, path, general_arguments(record.arguments), device)
+    clock = BudgetClock(chosen.budget, time.monotonic())
     dataset = reload_data(record.data, record.rows, path)
-    return choose_best(path, record.candidates, dataset, record.data, chosen, listener)
+    return choose_best(path, record.candidates, dataset, record.data, chosen, listener, clock)
 
 
 def choose_best(
@@ -172,20 +160,19 @@ def choose_best(
     origin: Origin,
     chosen: Settings,
     listener: Listener,
+    clock: BudgetClock,
 ) -> Fit:
     """The best of the models of these names, which begin to learn, go on or have learned."""
-    fits = fit_each(path, names, dataset, origin, chosen, listener)
-    if not fits:
+    candidates = fit_each(path, names, dataset, origin, chosen, listener, clock)
+    if not candidates:
         raise UserError("no model can be fitted to this data: each diverged")
-    choice = choose_fits(fits)
+    choice = choose_fits(candidates)
     best = choice.best
-    told = f"{sign_of(best.model)} {best.record.validation:.3f}"
-    inside = (
-        "; the board adds what values inside codes cost" if dataset.valid.log_within.any() else ""
-    )
-    listener.log(f"best on validation: {best.record.model}, {told} nats per row{inside}")
+    told = f"{sign_of(best.model)} {best.record.validation:.3f} nats per row"
+    listener.log(f"best on validation: {best.record.model}, {told}")
     if said := cost_of_generality(choice):
         listener.log(said)
+    fits = [each.fit for each in candidates]
     own: dict[str, Any] = {"tried": {each.record.model: each.record.validation for each in fits}}
     own |= keep_companion(choose_companion(best, fits), path)
     if fits[-1].record.status == "interrupted":
@@ -205,18 +192,25 @@ def fit_each(
     origin: Origin,
     chosen: Settings,
     listener: Listener,
-) -> list[Fit]:
-    """The models of these names that do not diverge, up to one that was interrupted."""
-    fits = list[Fit]()
-    for name in names:
-        folder = path / MEMBERS / name
-        each = resume_or_new(folder, builtin_model(name), dataset, origin, chosen, listener)
+    clock: BudgetClock,
+) -> list[Candidate]:
+    """The models of these names that do not diverge and end in time, up to one that was interrupted."""
+    found = list[Candidate]()
+    for waiting, name in zip(reversed(range(len(names))), names, strict=True):
+        folder, own = path / MEMBERS / name, chosen
+        if not (folder / "run.json").exists():
+            seconds = needed_seconds(model_class(name), dataset, chosen)
+            if found and not clock.allows(seconds, waiting):
+                listener.log(left_out_line(name, seconds))
+                continue
+            own = replace(chosen, budget=clock.share(seconds, waiting))
+        fit = resume_or_new(folder, builtin_model(name), dataset, origin, own, listener)
         try:
-            fits.append(train_or_restore(each))
+            found.append(held_out_candidate(train_or_restore(fit), dataset))
         except Diverged as error:
             listener.log(f"{name} is out: {error}")
-            shutil.rmtree(each.path)
+            shutil.rmtree(fit.path)
             continue
-        if each.record.status == "interrupted":
+        if fit.record.status == "interrupted":
             break
-    return fits
+    return found

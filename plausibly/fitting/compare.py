@@ -122,7 +122,9 @@ def names_to_fit(
     """The models that are fitted, each held to the contract first; those by default are announced."""
     names: Sequence[str] = list(kinds)
     if by_default:
-        names = choose.accepting_models(dataset, chosen, choose.default_models(), listener)
+        names = choose.accepting_models(dataset, chosen, choose.default_models())
+        if not chosen.arguments.get("context"):
+            names = choose.leave_out_slow(names, dataset, chosen.budget, listener)
     fitting = [name for name in names if name not in refused]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)

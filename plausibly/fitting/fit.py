@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from plausibly import models
-from plausibly.capabilities import DensityModel, Model, Trainable, device_of
+from plausibly.capabilities import BoundedModel, DensityModel, Model, Trainable, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.data.formats.format import leave_out
 from plausibly.errors import UserError
@@ -256,6 +256,9 @@ class Fit:
         # exact, whatever was watched on the way
         by = MaximumLikelihood() if isinstance(self.model, DensityModel) else None
         validation = -validation_loss(self.model, self.dataset.valid.codes, by=by)
+        if isinstance(self.model, BoundedModel):  # nats of values, as of the test
+            valid = leave_out(self.dataset.format, self.dataset.valid, self.model.context)
+            validation += float(valid.log_within.mean())
         parameters = self.model.free_parameters
         record = self.record.drop(*RESULT_FIELDS)
         record = record.replace(status=status, steps=steps, parameters=parameters)
