@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from plausibly.fitting.fit import Fit, promote_fit
-from plausibly.fitting.results import run_test
 from plausibly.runs.paired import list_better_answers
 from plausibly.runs.record import COMPANION, KeptCompanion
 
@@ -22,12 +21,12 @@ def choose_companion(best: Fit, fits: Sequence[Fit]) -> Fit | None:
 def keep_companion(companion: Fit | None, path: Path) -> dict[str, Any]:
     """Puts a companion, tested, where it stays in the run at `path`, or removes an earlier one.
 
-    The result is what the run's record says of it.
+    The result is what the run's record says of it. The run's page tells of both; it has none of its own.
     """
     folder = path / COMPANION
     if companion is None:
         shutil.rmtree(folder, ignore_errors=True)
         return {}
     folder.mkdir(exist_ok=True)
-    record = run_test(promote_fit(companion, folder)).record
+    record = promote_fit(companion, folder).test().record
     return {"companion": KeptCompanion(record.model, record.weights_sha256).to_json()}

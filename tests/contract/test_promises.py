@@ -11,6 +11,7 @@ import pytest
 
 import plausibly
 from plausibly.cli.commands import app
+from plausibly.fitting import choose
 from plausibly.fitting.benchmark import BenchmarkRow
 
 ROOT = Path(__file__).parents[2]
@@ -25,31 +26,42 @@ BY_DATA = {  # whose keys are names of columns, units, tasks, programs, quantile
 CALLS = {
     "data": ["data people.csv"],
     "models": ["models --variables 3", "models vae"],
-    "fit": ["fit people.csv --model chow_liu --out tree"],
+    "fit": ["fit people.csv --model chow_liu --out tree", "fit people.csv --out pair"],
     "compare": ["compare people.csv --models independent,chow_liu --out both"],
     "evaluate": [
         "evaluate tree",
         "evaluate vae",
         "evaluate tree --samples --rows 20",
         "evaluate vae --annealed --rows 2 --chains 2 --distributions 2",
+        "evaluate pair",
     ],
     "score": [
         "score tree people.csv --fdr 0.1",
         "score tree people.csv --conditionals --out cells.csv",
+        "score pair people.csv",
     ],
-    "sample": ["sample tree -n 2", "sample vae -n 2 --given city=Rome"],
-    "query": ["query tree city --given rooms=2 --about owner", "query tree income"],
-    "impute": ["impute vae holes.csv", "impute tree holes.csv --most-probable"],
+    "sample": ["sample tree -n 2", "sample vae -n 2 --given city=Rome", "sample pair -n 2"],
+    "query": [
+        "query tree city --given rooms=2 --about owner",
+        "query tree income",
+        "query pair city --about owner",
+    ],
+    "impute": [
+        "impute vae holes.csv",
+        "impute tree holes.csv --most-probable",
+        "impute pair holes.csv",
+    ],
     "classify": [
         "classify tree people.csv --target city",
         "classify tree people.csv --target income",
+        "classify pair people.csv --target city",
     ],
     "encode": ["encode vae people.csv"],
     "reconstruct": ["reconstruct vae people.csv"],
     "interpolate": ["interpolate vae people.csv --rows 0 1 --steps 2"],
     "compress": ["compress tree people.csv people.pls"],
     "decompress": ["decompress tree people.pls again.csv"],
-    "check": ["check tree"],
+    "check": ["check tree", "check pair"],
     "report": ["report tree"],
     "upgrade": ["upgrade tree"],
     "seal": ["seal tree"],
@@ -78,8 +90,9 @@ def keys(document, path=""):
 
 
 @pytest.fixture
-def told(cli):
+def told(cli, monkeypatch):
     """The keys that each command prints."""
+    monkeypatch.setattr(choose, "models_to_try", lambda *_: ["independent", "forest"])
     chance, n = np.random.default_rng(0), 200
     people = pd.DataFrame(
         {"city": chance.choice(["Rome", "Oslo"], n), "rooms": chance.integers(1, 4, n)}
