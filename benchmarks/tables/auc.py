@@ -8,28 +8,23 @@ of all splits; it sees rows of which other splits' samples may be copies, and co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
 from benchmarks.tables.fits import Trial, Work
 from benchmarks.tables.judge import average, judge
+from benchmarks.tables.lines import Line
 from benchmarks.tables.sources import Table
-
-Line = dict[str, Any]
 
 
 def measure_auc(table: Table, work: Work) -> Iterator[Line]:
     """The default's AUC, what its fits took, and the AUC of real rows in place of samples."""
     trials = work.trials(table)
-    models = sorted({trial.model for trial in trials})
-    yield auc_line(
-        f"default: {', '.join(models)}", table, trials, [each.samples for each in trials]
-    ) | cost_cells(trials)
+    default = f"default: {', '.join(sorted({trial.model for trial in trials}))}"
+    yield auc_line(default, table, trials, [each.samples for each in trials]) | cost_cells(trials)
     others = [
-        each.train.sample(len(each.samples), random_state=work.seed)
+        each.train.sample(min(len(each.train), len(each.held_out)), random_state=work.seed)
         for each in trials
-        if len(each.train) >= len(each.samples)
     ]
     yield auc_line("the other rows", table, trials, others)
 

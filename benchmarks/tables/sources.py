@@ -19,6 +19,7 @@ from benchmarks.scripted import draw_table, rules_of
 FEW_ROWS = 25_000
 FOLDS = 5
 SCRIPTED = "scripted-"
+LARGE = "large"  # no file: a million rows that are only fitted
 SCRIPTED_ROWS = (5_000, 20_000)
 MAX_CLASSES = 20  # of a scripted column that is predicted
 TARGETS = {
@@ -81,6 +82,8 @@ def read_cells(path: Path) -> pd.DataFrame:
 def prepare_table(name: str, data: Path, folder: Path, seed: int) -> Table:
     """The splits of a table of the folder `data`, or of a scripted one, written to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    if name == LARGE:
+        return Table(name, [Split(folder / "orders.parquet", folder / "none")], "none")
     if name.startswith(SCRIPTED):
         rows, parts = "as many fresh rows", scripted_parts(int(name.removeprefix(SCRIPTED)))
     elif name == "adult_train":

@@ -5,9 +5,16 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.tables.columns import column_distance, column_ratios, total_variation
+from benchmarks.tables.copies import copied_shares, nearer_share, nearer_shares, nearest, place_rows
+from benchmarks.tables.fits import Trial
 from benchmarks.tables.judge import delong, encode, judge
 from benchmarks.tables.lines import Lines, markdown
+from benchmarks.tables.prediction import losses
+from benchmarks.tables.rules import lost_auc
 from benchmarks.tables.sources import FOLDS, prepare_table, read_rows
+from benchmarks.tables.trees import draw_by_trees, pick_donors
+from benchmarks.tables.tvae import fill_holes, is_number, restore
 
 
 def draw_pairs(rows, chance, shift=0.0):
@@ -78,3 +85,102 @@ def test_a_line_that_was_cut_off_is_not_there(tmp_path):
         "| penguins | 0.5123 |  |",
         "| penguins |  | 0 |",
     ]
+
+
+def trial_of(train, held_out, made):
+    return Trial(None, "none", None, train, held_out, made)
+
+
+def test_rows_that_are_handed_out_are_nearer_to_training_and_copies_and_fresh_ones_are_not():
+    chance = np.random.default_rng(73)
+    train, held_out, fresh = (
+        draw_pairs(2000, chance).assign(z=chance.random(2000)) for _ in range(3)
+    )
+    (copied, usual), (same, other) = (
+        nearer_shares(trial_of(train, held_out, made), 0) for made in (train, fresh)
+    )
+    assert copied.value > usual.value + 6 * np.hypot(copied.error, usual.error)
+    assert abs(same.value - other.value) < 6 * np.hypot(same.error, other.error)
+    (repeated, never), (none, _) = (
+        copied_shares(trial_of(train, held_out, made)) for made in (train, fresh)
+    )
+    assert (repeated.value, never.value, none.value) == (1, 0, 0)
+
+
+def test_the_distance_is_ranks_and_levels_and_a_hole_is_far_from_every_number():
+    rows = pd.DataFrame({"x": [1, 10, 1000, None], "town": ["a", "a", "b", None]})
+    places = place_rows([rows, rows])[1]
+    apart = np.array(
+        [[nearest(places[[i]], places[[j]])[1][0] for j in range(4)] for i in range(4)]
+    )
+    # ranks are thirds; two columns
+    np.testing.assert_allclose(apart[0, :3], [0, 1 / 6, (2 / 3 + 1) / 2])
+    assert (np.diag(apart) == 0).all() and (apart[3, :3] >= 1).all()
+
+
+def test_an_independent_draw_is_as_far_as_an_independent_draw_and_another_law_farther():
+    chance = np.random.default_rng(74)
+    train, held_out, same = (draw_pairs(2000, chance) for _ in range(3))
+    trials = [trial_of(train, held_out, made) for made in (same, same.assign(x=same["x"] + 0.5))]
+    alike, other = (column_ratios([trial], 0) for trial in trials)
+    assert alike.between(1 / 3, 3).all()
+    assert other["x"] > 4 and other["town"] == alike["town"]
+
+
+def test_distances_of_columns_by_hand():
+    a, b = np.array([0, 0, 1, np.nan]), np.array([0, 1, 1, 1])
+    assert total_variation(a, b) == pytest.approx(0.5)
+    assert column_distance(a, b) == pytest.approx(2 / 3 - 1 / 4)
+    assert column_distance(np.array([1, 2, np.nan, np.nan]), np.array([1.0, 2])) == 0.5
+
+
+@pytest.mark.parametrize("trees", [1, 5])
+def test_sequential_trees_draw_what_depends_and_only_cells_of_training(trees):
+    chance = np.random.default_rng(75)
+    train = draw_pairs(800, chance)
+    train["sign"] = np.where(train["x"] > 0, "up", "down")
+    made = draw_by_trees(train, 500, trees, 0)
+    assert list(made) == list(train) and len(made) == 500
+    for name in train:
+        assert set(made[name].dropna()) <= set(train[name].dropna())
+    # a leaf of five rows may hold a few of either sign about 0
+    assert ((made["x"] > 0) == (made["sign"] == "up")).mean() > 0.97
+    holes = made["town"].isna().mean()
+    assert abs(holes - 0.1) < 6 * (0.1 * 0.9 * (1 / 500 + 1 / 800)) ** 0.5
+
+
+def test_a_donor_is_in_the_leaf_that_was_asked_for():
+    chance = np.random.default_rng(76)
+    leaves, asked = chance.integers(4, size=(200, 3)), chance.integers(4, size=(50, 3))
+    donors = pick_donors(leaves, asked, chance)
+    assert (leaves[donors] == asked).any(1).all()
+
+
+def test_what_tvae_learns_from_is_put_back():
+    train = pd.DataFrame(
+        {"x": np.arange(50) / 4, "even": np.arange(50) % 2 == 0, "few": [1, None] * 25}
+    )
+    train.loc[3, "x"] = None
+    numbers = [name for name in train if is_number(train[name])]
+    filled = fill_holes(train, numbers)
+    assert numbers == ["x"] and not filled.isna().any().any()
+    pd.testing.assert_frame_equal(restore(filled, train, numbers), train, check_dtype=False)
+
+
+def test_losses_are_those_of_the_true_labels():
+    chances = pd.DataFrame({"a": [0.25, 0.5], "b": [0.75, 0.5]})
+    np.testing.assert_allclose(losses(chances, pd.Series(["b", "c"])), -np.log([0.75, 1e-6]))
+
+
+def test_shuffling_the_column_that_tells_loses_the_auc():
+    chance = np.random.default_rng(77)
+    real, made = (draw_pairs(1000, chance, shift) for shift in (0, 2))
+    lost = lost_auc(trial_of(real, real, made), {"x": np.array([0]), "town": np.array([1])}, 0)
+    whole, fallen = lost["x"]
+    assert whole > 0.8 and fallen > 0.3 and abs(lost["town"][1]) < 0.05
+
+
+def test_rows_as_near_to_either_sort_count_half():
+    places = place_rows([pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})] * 2)[0]
+    share = nearer_share(places, places, places)
+    assert (share.value, share.error) == (0.5, 0)
