@@ -88,9 +88,13 @@ class Coder(ABC):
         return self._one(symbols, TABLE_LAW, quantise_probabilities(log_probs))
 
     def iid(
-        self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols
+        self,
+        probabilities: NDArray[np.float64],
+        rows: int,
+        symbols: Symbols,
+        sizes: NDArray[np.int64] | None = None,
     ) -> NDArray[np.int64]:
-        """Codes of which all rows have the same probabilities, (K,)."""
+        """Codes of which all rows have the same probabilities, (K,), however many values each stands for."""
         if len(probabilities) == 1 or not rows:
             return np.zeros(rows, np.int64)
         return self._one(

@@ -17,7 +17,6 @@ from plausibly.kernels.leaves import UNKNOWN
 # of each forest: the fewest rows of a leaf, and whether places of splits are drawn at random
 FORESTS = ((5, False), (3, True), (20, False))
 MAX_AXES = 2  # numbers by which a category is seen
-MIN_FEATURE_SHARE = 0.34  # of the features, among which each split chooses
 MAX_CLASSES = 6  # ordered codes, of which more are learned as numbers
 MIN_SHARE = 0.08  # of rows with one code, from which on it is learned for itself besides
 MAX_SINGLED_OUT = 5  # such codes
@@ -62,7 +61,7 @@ def grow_forests(
         forest = _plant(target.dtype == np.int64, random)(
             trees,
             min_samples_leaf=leaf_rows,
-            max_features=max(MIN_FEATURE_SHARE, features.shape[1] ** -0.5),
+            max_features=1.0,
             bootstrap=True,
             random_state=np.random.RandomState([seed, number]),
         )
@@ -79,7 +78,7 @@ def grow_forests(
 
 
 def learned_numbers(codes: NDArray[np.int64], kind: Kind) -> np.ndarray:
-    """Codes as classes, or many ordered ones as numbers, (rows, numbers): their places, and codes that are frequent."""
+    """Codes as classes; of many ordered ones the places, and which are frequent: (rows, numbers), or (rows,) of one."""
     if not kind.ordered or kind.codes <= MAX_CLASSES:
         return codes
     number = codes < kind.regular
@@ -89,7 +88,9 @@ def learned_numbers(codes: NDArray[np.int64], kind: Kind) -> np.ndarray:
     frequent = counts.argsort()[::-1][:MAX_SINGLED_OUT]
     single = [codes == code for code in frequent if counts[code] >= MIN_SHARE]
     spread = places.std() or 1.0
-    return np.column_stack([(places - places.mean()) / spread, 2.0 * ~number, *single])
+    holes = [] if number.all() else [2.0 * ~number]
+    found = np.column_stack([(places - places.mean()) / spread, *holes, *single])
+    return found[:, 0] if found.shape[1] == 1 else found
 
 
 def _plant(classes: bool, random: bool) -> type:

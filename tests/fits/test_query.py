@@ -403,6 +403,9 @@ KINDS = [
     Grid(atoms=(0, 7), edges=(-5, 3, 9), tails=(4.0, 7.5)),
     Grid(atoms=(2, 3, 4), edges=(2, 5, 6), tails=(0.5, 1.0), open=True, missing=True),
     Grid(edges=(0,), tails=(3.0, 3.0)),
+    Grid(
+        atoms=(2,), edges=(-5, 3, 40), tails=(4.0, 2.0), repeats=(-5, 1, 8), shares=(0.2, 0.1, 0.2)
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from plausibly.data import load, load_rows
 from plausibly.data.columns.cells import log_text
-from plausibly.data.columns.numbers import number_lattice
+from plausibly.data.columns.numbers import learn_grid, number_lattice
 from plausibly.data.formats.builders import format_from_json
 
 ROWS = 1_000
@@ -132,3 +132,44 @@ def test_bounds_of_small_types_hold_on_a_lattice() -> None:
         and drawn["x"].between(-32_768, 32_767).all()
         and not (drawn["x"] % 300).any()
     )
+
+
+def some_prices(rows: int, chance: np.random.Generator) -> np.ndarray:
+    """Prices of which three in four are one of 300 that are listed, the others free; in cents."""
+    listed = np.random.default_rng(11).integers(500, 9_000, 300)
+    free = chance.integers(100, 10_000, rows)
+    return np.where(chance.random(rows) < 0.75, chance.choice(listed, rows), free)
+
+
+def learn_prices(rows: np.ndarray):
+    return learn_grid(*np.unique(rows, return_counts=True), False)
+
+
+def test_numbers_seen_again_and_again_are_known_inside_their_interval():
+    """Fresh rows are within .15 nats of the law that they were drawn from."""
+    chance = np.random.default_rng(12)
+    train, fresh = some_prices(4_000, chance), some_prices(4_000, chance)
+    grid = learn_prices(train)
+    shares = np.bincount(grid.code(train), minlength=grid.codes) / len(train)
+    told = np.log(shares[grid.code(fresh)] + 1e-9) + grid.log_within(fresh)
+    listed = np.bincount(np.random.default_rng(11).integers(500, 9_000, 300), minlength=10_000)
+    truth = np.log(0.75 * listed[fresh] / 300 + 0.25 / 9_900)
+    assert abs((truth - told).mean()) < 0.15 + 6 * (truth - told).std() / 4_000**0.5
+
+
+def test_no_number_that_one_row_has_is_known():
+    train = some_prices(4_000, np.random.default_rng(13))
+    values, counts = np.unique(train, return_counts=True)
+    grid = learn_prices(train)
+    assert 50 < len(grid.repeats) == len({*grid.repeats} & {*values[counts > 1].tolist()})
+
+
+def test_where_all_numbers_of_an_interval_are_known_they_have_their_share_of_rows():
+    """Whole numbers to 600, far apart in count: the code's law is that of its rows, and sums to one."""
+    train = np.repeat(np.arange(600), np.arange(600) % 7 + 2)
+    grid = learn_prices(train)
+    codes = grid.code(np.arange(600))
+    sums = np.bincount(codes, np.exp(grid.log_within(np.arange(600))), grid.codes)
+    inner = (np.arange(600) >= grid.edges[0]) & (np.arange(600) < grid.edges[-1])
+    assert len(grid.repeats) > 300
+    np.testing.assert_allclose(sums[np.unique(codes[inner])], 1.0, atol=1e-9)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,9 @@ MAX_REAL = 1e300  # of a real number: differences must not overflow
 MAX_ATOMS = 256
 MAX_BINS = 128
 ROWS_PER_BIN = 20
+MAX_REPEATS = 1024  # values without a code of their own, whose share of an interval is known
+MIN_REPEAT_WEIGHT = 0.02  # below which all values of an interval are alike
+MIXING_ROUNDS = 50
 MIN_SHARE = 0.99
 FEW_VALUES = 64
 MANY_ROWS = 300
@@ -162,7 +166,39 @@ def _learn_wide_grid(values: np.ndarray, counts: np.ndarray, far: float, missing
     high = rest[rest >= edges[-1]] - edges[-1]
     tails = _tail(low, far), _tail(high, far)
     ends = tuple(int(edge) for edge in edges)
-    return Grid(tuple(atoms.tolist()), ends, tails, open=True, missing=missing)
+    grid = Grid(tuple(atoms.tolist()), ends, tails, open=True, missing=missing)
+    return _add_repeats(grid, values[~heavy], counts[~heavy])
+
+
+def _add_repeats(grid: Grid, values: np.ndarray, counts: np.ndarray) -> Grid:
+    """The grid with those of `values` that were seen more than once, all `counts` being of what is no atom.
+
+    In its interval a value has a mixture of an even share and of its share of rows, by the weight that is likeliest when
+    each row is told by the others.
+    """
+    inner = (values >= grid.edges[0]) & (values < grid.edges[-1])
+    values, counts = values[inner], counts[inner]
+    places = np.searchsorted(grid.edges, values, side="right")
+    rows, even = np.bincount(places, counts)[places], np.exp(grid.log_within(values))
+    weight = _weigh_shares(even, (counts - 1) / np.maximum(rows - 1, 1), counts)
+    if weight < MIN_REPEAT_WEIGHT:
+        return grid
+    known = (counts > 1) & (counts.argsort(kind="stable").argsort() >= len(counts) - MAX_REPEATS)
+    # where others would have no room, the last one has what is left
+    first = np.searchsorted(places, places)
+    known &= (np.arange(len(places)) > first) | (np.bincount(places, known)[places] * even < 0.999)
+    shares = (1 - weight) * even + weight * counts / rows
+    repeats = tuple(values[known].tolist())
+    return replace(grid, repeats=repeats, shares=tuple(shares[known].tolist()))
+
+
+def _weigh_shares(even: np.ndarray, told: np.ndarray, counts: np.ndarray) -> float:
+    """The weight of `told` in the mixture with `even` by which values, each seen so often, are likeliest."""
+    weight = 0.5
+    for _ in range(MIXING_ROUNDS):
+        own = weight * told / (weight * told + (1 - weight) * even)
+        weight = float((own @ counts + 0.5) / (counts.sum() + 1))
+    return weight
 
 
 def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:

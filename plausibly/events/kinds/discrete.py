@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from plausibly.events.kinds.kind import MISSING, OTHER, Kind
+from plausibly.system.randomness import LikeliestGenerator
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
@@ -22,8 +23,16 @@ class RandomCoder:
 
     generator: np.random.Generator
 
-    def iid(self, probabilities: np.ndarray, rows: int, symbols: np.ndarray | None) -> np.ndarray:
-        """Codes of which all rows have the same probabilities."""
+    def iid(
+        self,
+        probabilities: np.ndarray,
+        rows: int,
+        symbols: np.ndarray | None,
+        sizes: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Codes of which all rows have the same probabilities; each stands for so many values, all equally likely."""
+        if sizes is not None and isinstance(self.generator, LikeliestGenerator):
+            probabilities = probabilities / sizes
         return self.generator.choice(len(probabilities), size=rows, p=probabilities)
 
     def below(self, sizes: np.ndarray, symbols: np.ndarray | None) -> np.ndarray:
