@@ -1,12 +1,10 @@
-"""Forests that scikit-learn grows for one variable, as plain arrays, and the numbers by which trees see codes.
+"""Forests for one variable, as plain arrays, and the numbers by which trees see codes.
 
 Trees see of ordered codes the place of each, a hole below all, and of a category the order of its levels along the main
 axes of what else their rows hold (correspondence analysis, Benzecri 1973): a split parts levels that are alike from the rest.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,9 @@ from plausibly.kernels.leaves import UNKNOWN
 # of each forest: the fewest rows of a leaf, and whether places of splits are drawn at random
 FORESTS = ((5, False), (3, True), (20, False))
 MAX_AXES = 2  # numbers by which a category is seen
-MAX_CLASSES = 6  # ordered codes, of which more are learned as numbers
+MAX_ORDERED_CLASSES = 6  # ordered codes, of which more are learned as numbers
+MAX_CLASSES = 16  # levels, of which more are learned as numbers
+TREE_SHARE = 0.65  # of the rows, from which each tree is grown
 MIN_SHARE = 0.08  # of rows with one code, from which on it is learned for itself besides
 MAX_SINGLED_OUT = 5  # such codes
 
@@ -48,25 +48,29 @@ def order_levels(pairs: NDArray[np.float64], axes: int) -> NDArray[np.int16]:
 
 
 def grow_forests(
-    features: NDArray[np.int16], codes: NDArray[np.int64], kind: Kind, trees: int, seed: int
+    features: NDArray[np.int16],
+    codes: NDArray[np.int64],
+    kind: Kind,
+    places: NDArray[np.int16],
+    trees: int,
+    seed: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32]]:
-    """Forests for codes, (rows,), given features, (rows, features): nodes, entries and roots, (forests, trees).
+    """Forests for codes, (rows,), whose numbers are `places`, given features, (rows, features): nodes, entries and roots,
+    (forests, trees).
 
     Nodes and entries are those of `plausibly.kernels.leaves`.
     """
-    seen, target = features.astype(np.float32), learned_numbers(codes, kind)
+    from plausibly.kernels.growing import grow_tree
+
+    seen, target = np.ascontiguousarray(features.T), learned_numbers(codes, kind, places)
     nodes, entries, roots = list[np.ndarray](), list[np.ndarray](), list[int]()
     nodes_so_far = entries_so_far = 0
-    for number, (leaf_rows, random) in enumerate(FORESTS):
-        forest = _plant(target.dtype == np.int64, random)(
-            trees,
-            min_samples_leaf=leaf_rows,
-            max_features=1.0,
-            bootstrap=True,
-            random_state=np.random.RandomState([seed, number]),
-        )
-        for grown in forest.fit(seen, target).estimators_:
-            own, leaves = _read_tree(grown.tree_, seen, codes, kind.codes)
+    for number, (least, random) in enumerate(FORESTS):
+        chance = np.random.RandomState([seed, number])
+        for _ in range(trees):
+            some = np.flatnonzero(chance.random_sample(len(codes)) < TREE_SHARE)
+            grown = grow_tree(seen, target, some, least, random, chance.randint(2**31))
+            own, leaves = _fill_leaves(grown, seen, codes, kind.codes)
             is_leaf = own[:, :1] < 0
             own[:, 2:4] += np.where(is_leaf, entries_so_far, nodes_so_far)
             roots.append(nodes_so_far)
@@ -77,45 +81,38 @@ def grow_forests(
     return np.concatenate(nodes), np.concatenate(entries), where
 
 
-def learned_numbers(codes: NDArray[np.int64], kind: Kind) -> np.ndarray:
-    """Codes as classes; of many ordered ones the places, and which are frequent: (rows, numbers), or (rows,) of one."""
-    if not kind.ordered or kind.codes <= MAX_CLASSES:
-        return codes
-    number = codes < kind.regular
-    places = first_places(kind)[0, codes].astype(float)
-    places[~number] = places[number].mean() if number.any() else 0.0
+def learned_numbers(
+    codes: NDArray[np.int64], kind: Kind, places: NDArray[np.int16]
+) -> NDArray[np.float64]:
+    """The numbers by whose squares trees tell codes, (rows, numbers): which code, of few; of many their places, and which of
+    the frequent ones."""
     counts = np.bincount(codes, minlength=kind.codes) / len(codes)
-    frequent = counts.argsort()[::-1][:MAX_SINGLED_OUT]
-    single = [codes == code for code in frequent if counts[code] >= MIN_SHARE]
-    spread = places.std() or 1.0
-    holes = [] if number.all() else [2.0 * ~number]
-    found = np.column_stack([(places - places.mean()) / spread, *holes, *single])
-    return found[:, 0] if found.shape[1] == 1 else found
+    frequent = counts.argsort()[::-1]
+    if kind.codes <= (MAX_ORDERED_CLASSES if kind.ordered else MAX_CLASSES):
+        return np.column_stack([codes == code for code in frequent if counts[code]]).astype(float)
+    single = [codes == code for code in frequent[:MAX_SINGLED_OUT] if counts[code] >= MIN_SHARE]
+    along = [_standardise(axis[codes].astype(float), codes < kind.regular) for axis in places]
+    return np.column_stack([*along, *single, 2.0 * (codes >= kind.regular)])
 
 
-def _plant(classes: bool, random: bool) -> type:
-    from sklearn import ensemble
-
-    best = ensemble.RandomForestClassifier, ensemble.RandomForestRegressor
-    drawn = ensemble.ExtraTreesClassifier, ensemble.ExtraTreesRegressor
-    return (drawn if random else best)[0 if classes else 1]
+def _standardise(numbers: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Numbers of mean 0 and spread 1, those not known in the middle."""
+    numbers[~known] = numbers[known].mean() if known.any() else 0.0
+    return np.asarray((numbers - numbers.mean()) / (numbers.std() or 1.0))
 
 
-def _read_tree(
-    tree: Any, seen: NDArray[np.float32], codes: NDArray[np.int64], size: int
+def _fill_leaves(
+    nodes: NDArray[np.int32], seen: NDArray[np.int16], codes: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """Nodes and entries of one of scikit-learn's trees; its leaves hold all rows, also those that it was not grown from."""
-    leaf = tree.children_left < 0
+    """Nodes and entries of a tree; its leaves hold all rows, also those that it was not grown from."""
+    from plausibly.kernels.growing import find_leaves
+
+    leaf = nodes[:, 0] < 0
     rank = leaf.cumsum() - 1
     counts = np.bincount(
-        rank[tree.apply(seen)] * size + codes, minlength=leaf.sum() * size
+        rank[find_leaves(seen, nodes)] * size + codes, minlength=leaf.sum() * size
     ).reshape(-1, size)
     held, code = counts.nonzero()
     ends = np.searchsorted(held, np.arange(len(counts) + 1))
-    nodes = np.empty((len(leaf), 5), np.int32)
-    nodes[:, 0] = np.where(leaf, -1, tree.feature)
-    nodes[:, 1] = np.where(leaf, 0, np.floor(tree.threshold))
-    nodes[:, 2] = np.where(leaf, ends[rank], tree.children_left)
-    nodes[:, 3] = np.where(leaf, ends[rank + 1], tree.children_right)
-    nodes[:, 4] = tree.n_node_samples
+    nodes[leaf, 2], nodes[leaf, 3] = ends[rank[leaf]], ends[rank[leaf] + 1]
     return nodes, np.column_stack([code, counts[held, code]]).astype(np.int16)

@@ -2,7 +2,7 @@
 
     p(x_i | earlier) = w_0 marginal + w_1 even + w_2 p(x_i | parent) + sum_f sum_s w_fs leaves_f(earlier) spread_s
 
-The parent is the earlier variable that tells held-out rows most. A forest is of trees that scikit-learn grows; a leaf holds
+The parent is the earlier variable that tells held-out rows most. Forests are of trees grown by least squares; a leaf holds
 how many training rows have each code. Where codes are ordered, what the leaves say is also taken spread over near codes.
 Stacking is Wolpert's (1992), that of densities Smyth and Wolpert's (1999), forests are Breiman's (2001), those with places of
 splits drawn at random Geurts, Ernst and Wehenkel's (2006).
@@ -188,7 +188,7 @@ class Conditional(nn.Module):
         held_out = SeenRows(held_out.codes[known], held_out.features[known])
         self._choose_parent(earlier, rows.codes, held_out.codes)
         nodes, entries, roots = grow_forests(
-            rows.features[:, features], own, self.kind, trees, seed
+            rows.features[:, features], own, self.kind, self.places.cpu().numpy(), trees, seed
         )
         splits = nodes[:, 0] >= 0
         nodes[splits, 0] = features[nodes[splits, 0]]

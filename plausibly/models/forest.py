@@ -39,7 +39,7 @@ class Forest(AutoregressiveModel):
     """Three forests for each variable, mixed with its best parent and its marginal (Breiman 2001).
 
     Args:
-        trees: trees of each forest, 1 to 1,000 (default 8).
+        trees: trees of each forest, 1 to 1,000 (default 12).
         context: places from 0 of the variables that the others are modelled given, some but not all
             (default none).
         shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
@@ -55,7 +55,7 @@ class Forest(AutoregressiveModel):
 
     family = "explicit"
     seed: Tensor
-    formula = "3 T L (n - 1), T = 8 trees of L leaves that the rows fill"
+    formula = "3 T L (n - 1), T = 12 trees of L leaves that the rows fill"
 
     def __init__(
         self,

@@ -9,8 +9,9 @@ from scipy.optimize import minimize
 
 from plausibly.events.kinds import Category, Grid, Real
 from plausibly.events.schema import Schema
-from plausibly.families.growing import FORESTS, grow_forests, order_levels
+from plausibly.families.growing import FORESTS, first_places, grow_forests, order_levels
 from plausibly.families.stacked import mix_laws
+from plausibly.kernels.growing import grow_tree
 from plausibly.kernels.leaves import UNKNOWN, add_leaves
 from plausibly.models import MODELS
 from plausibly.system.threads import take_threads
@@ -60,7 +61,8 @@ def test_leaves_hold_what_rows_of_theirs_hold(kind):
     chance = np.random.default_rng(3)
     features = chance.integers(-1, 6, (200, 3)).astype(np.int16)
     codes = (features.sum(1) + chance.integers(0, 2, 200)) % kind.codes
-    nodes, entries, roots = grow_forests(features, codes.astype(np.int64), kind, 3, 0)
+    places = first_places(kind)
+    nodes, entries, roots = grow_forests(features, codes.astype(np.int64), kind, places, 3, 0)
     for number in range(len(FORESTS)):
         expected = np.zeros((200, kind.codes))
         for root in roots[number]:
@@ -71,6 +73,53 @@ def test_leaves_hold_what_rows_of_theirs_hold(kind):
         found = np.zeros((200, kind.codes))
         add_leaves(features, nodes, entries, roots[number], found)
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [20, 300])
+def test_each_split_is_the_best_of_all(rows):
+    """Of few rows and of many, against all splits of all features by the variance that is left."""
+    chance = np.random.default_rng(rows)
+    features = chance.integers(-1, 9, (4, rows)).astype(np.int16)
+    targets = np.column_stack([features[1] > 3, features[2] * 0.1]) + chance.normal(size=(rows, 2))
+    nodes = grow_tree(features, targets, np.arange(rows), 4, False, 0)
+    held = {0: np.arange(rows)}
+    for k, (feature, place, low, high, count) in enumerate(nodes.tolist()):
+        assert count == len(held[k])
+        best = best_split(features[:, held[k]], targets[held[k]], 4)
+        assert (feature >= 0) == np.isfinite(best)
+        if feature >= 0:
+            left = features[feature, held[k]] <= place
+            held[low], held[high] = held[k][left], held[k][~left]
+            found = spread_of(targets[held[low]]) + spread_of(targets[held[high]])
+            assert found == pytest.approx(best)
+    assert len(nodes) > 3
+
+
+def spread_of(targets):
+    return ((targets - targets.mean(0)) ** 2).sum()
+
+
+def best_split(features, targets, least):
+    found = [np.inf]
+    for own in features:
+        for place in np.unique(own)[:-1]:
+            left = own <= place
+            if min(left.sum(), (~left).sum()) >= least:
+                found.append(spread_of(targets[left]) + spread_of(targets[~left]))
+    return min(found)
+
+
+def test_splits_drawn_at_random_keep_to_leaves_and_differ():
+    chance = np.random.default_rng(4)
+    features, targets = (
+        chance.integers(0, 50, (3, 400)).astype(np.int16),
+        chance.normal(size=(400, 1)),
+    )
+    trees = [grow_tree(features, targets, np.arange(400), 3, True, seed) for seed in (1, 1, 2)]
+    assert np.array_equal(trees[0], trees[1]) and not np.array_equal(trees[0], trees[2])
+    for nodes in trees:
+        leaves = nodes[nodes[:, 0] < 0, 4]
+        assert leaves.min() >= 3 and leaves.sum() == 400
 
 
 def path_of(row, nodes, node):

@@ -158,8 +158,8 @@ def test_repeats_are_coded_in_as_many_bits_as_they_say() -> None:
     writer, codes = SymbolWriter(), kind.code(values)
     kind.through(writer, codes, values)
     bits = -kind.log_within(values).sum() / np.log(2)
-    assert abs(8 * len(writer.written) - bits) < 0.01 * bits + 64
-    assert (kind.through(SymbolReader(writer.written), codes, None) == values).all()
+    assert abs(8 * len(writer.payload) - bits) < 0.01 * bits + 64
+    assert (kind.through(SymbolReader(writer.payload), codes, None) == values).all()
 
 
 def test_holes_and_the_unforeseen_have_codes_of_their_own() -> None:
