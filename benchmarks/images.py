@@ -24,7 +24,8 @@ def main() -> None:
         on_progress=RowMeter("folds of the judge"),
     )
     headings, rows = found.table()
-    print_table(headings, rows, found.title())
+    print(found.title())
+    print_table(headings, rows)
     print(*found.notes(), sep="\n")
     print(f"{given.recipe.stem}: {run.record.steps} steps in {run.record.seconds:.0f} s")
 

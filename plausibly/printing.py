@@ -7,16 +7,23 @@ data are printed as they are, unless a terminal would read them.
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
+
+from rich.cells import cell_len
 
 # C0 and C1 controls, marks of direction, line and paragraph ends, zero-width and tag characters, halves of surrogates
 CONTROL_CHARACTERS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
+
+BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+INDENT = 2  # spaces before what goes on from the line above
+MIN_WIDTH = 40  # columns; a narrower terminal folds lines itself
 
 
 def visible(text: object) -> str:
@@ -37,14 +44,58 @@ def escape_unprintable() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def stream_width(stream: TextIO) -> int | None:
+    """The columns of the terminal that a stream goes to, or that COLUMNS tells; None of a file or a pipe."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return max(int(told), MIN_WIDTH)
+    if not stream.isatty():
+        return None
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns, MIN_WIDTH)
+    except OSError:  # a terminal that does not say
+        return None
+
+
+def wrap(text: str, width: int, indent: int = INDENT) -> list[str]:
+    """The text in lines, those after the first indented; a word that is wider than one is left whole."""
+    if cell_len(text) <= width:
+        return [text]
+    lead = text[: len(text) - len(text.lstrip())]
+    return fill(text.split(), width, lead, " " * indent)
+
+
+def fill(words: Sequence[str], width: int, lead: str = "", indent: str = "") -> list[str]:
+    """The words in lines, of which the first begins with `lead` and the others with `indent`."""
+    lines, line = [], lead + "".join(words[:1])
+    for word in words[1:]:
+        if cell_len(line) + 1 + cell_len(word) <= width:
+            line += f" {word}"
+        else:
+            lines.append(line)
+            line = indent + word
+    return [*lines, line]
+
+
 def print_line(text: object = "") -> None:
-    """Prints one line of a result."""
-    print(visible(text))
+    """Prints one line of a result; on a terminal it is as many as it takes to break no word."""
+    print_wrapped(text, sys.stdout)
+
+
+def print_heading(text: str) -> None:
+    """Prints a line of a table's heading, on a terminal in bold."""
+    print(f"{BOLD}{visible(text)}{PLAIN}" if sys.stdout.isatty() else visible(text))
 
 
 def print_error(text: object) -> None:
-    """Prints one line on stderr."""
-    print(visible(text), file=sys.stderr)
+    """Prints one line on stderr, on a terminal like those of a result."""
+    print_wrapped(text, sys.stderr)
+
+
+def print_wrapped(text: object, stream: TextIO) -> None:
+    width = stream_width(stream)
+    lines = [visible(text)] if width is None else wrap(visible(text), width)
+    print("\n".join(lines), file=stream)
 
 
 def print_data(text: str) -> None:
@@ -53,10 +104,15 @@ def print_data(text: str) -> None:
 
 
 def print_progress(text: str, last: bool, width: int) -> None:
-    """Prints a line on stderr, which on a terminal takes the place of the one before until the `last`."""
+    """Prints a line on stderr, which on a terminal takes the place of the one before until the `last`.
+
+    There it has `width` columns, or as many as the terminal, but for one that keeps the cursor on the line.
+    """
     if not sys.stderr.isatty():
-        print(visible(text), file=sys.stderr, flush=True)
+        print_error(text)
+        sys.stderr.flush()
         return
+    width = min(width, (stream_width(sys.stderr) or width + 1) - 1)
     stream = sys.stderr.stream if isinstance(sys.stderr, CleanStream) else sys.stderr
     stream.write(f"\r{visible(text)[:width]:<{width}}" + ("\n" if last else ""))
     stream.flush()

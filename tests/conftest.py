@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # lines are as in a file, unless a test says how wide it is
+os.unsetenv("COLUMNS")  # readline sets it where Python does not see it, but a child process does
 
 import pytest
 import torch

@@ -6,14 +6,22 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from plausibly.cli.options import CommonOptions
+from plausibly.cli.layout import lay_out
+from plausibly.cli.options import BoardOptions, CommonOptions
 from plausibly.errors import UserError
-from plausibly.printing import print_data, print_error, print_line, visible
+from plausibly.printing import (
+    print_data,
+    print_error,
+    print_heading,
+    print_line,
+    stream_width,
+    visible,
+)
 from plausibly.system import processes
 
 if TYPE_CHECKING:
@@ -21,8 +29,13 @@ if TYPE_CHECKING:
 
     from plausibly.runs.board import Board
 
-TERMINAL_COLUMNS = 180  # width of a table that goes to a file or a pipe
-HEADING_COLUMNS = 24  # width within which names in the first column are not folded
+FILE_WIDTH = 180  # of a table that goes to a file or a pipe
+SHORT_BOARD = {
+    "model": "model",
+    "test log-likelihood": "log-likelihood",
+    "to best": "to best",
+    "fit": "time",
+}  # the columns that are shown without --wide, and their headings there
 
 
 @dataclass(frozen=True)
@@ -31,8 +44,6 @@ class ConsoleTable:
 
     headings: list[str]
     rows: list[list[str]]
-    title: str = ""
-    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ def explaining_output() -> Iterator[None]:
 def print_block(block: Block) -> None:
     """Prints a line, a table or rows on stdout."""
     if isinstance(block, ConsoleTable):
-        print_table(block.headings, block.rows, block.title, block.caption)
+        print_table(block.headings, block.rows)
     elif isinstance(block, RawText):
         print_rows(block.text)
     else:
@@ -138,43 +149,17 @@ def nan_to_null(document: Any) -> Any:
     return document
 
 
-def print_table(
-    headings: list[str], rows: list[list[str]], title: str = "", caption: str = ""
-) -> None:
-    """Prints a table on stdout, as wide as the terminal allows."""
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    shown = RichTable(
-        title=Text(visible(title)) if title else None,
-        caption=Text(visible(caption)) if caption else None,
-        box=None,
-        header_style="bold",
-        caption_justify="left",
-    )
-    longest = max((len(row[0]) for row in rows), default=0)
-    for number, heading in enumerate(headings):
-        width = 0 if number else min(HEADING_COLUMNS, longest)
-        side: Literal["left", "right"] = "left"
-        if number and holds_numbers(rows, number):
-            side = "right"
-        shown.add_column(Text(visible(heading)), justify=side, overflow="fold", min_width=width)
-    for row in rows:
-        shown.add_row(*(Text(visible(cell)) for cell in row))
-    columns = None if sys.stdout.isatty() else TERMINAL_COLUMNS
-    Console(width=columns, highlight=False, markup=False).print(shown)
-
-
-def holds_numbers(rows: list[list[str]], column: int) -> bool:
-    """True where a column has numbers in all rows but those of models that refuse."""
-    cells = [row[column] for row in rows if not has_refusal(row)]
-    words = ("best", "no ")
-    return all(cell[:1] in "0123456789+-=<>~" or cell.startswith(words) for cell in cells)
-
-
-def has_refusal(row: list[str]) -> bool:
-    return any(cell.startswith("refused") for cell in row)
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table on stdout, as wide as the terminal allows: columns for which there is no room follow in another one."""
+    width = stream_width(sys.stdout) or FILE_WIDTH
+    cells = [[visible(cell) for cell in row] for row in rows]
+    for number, table in enumerate(lay_out([visible(each) for each in headings], cells, width)):
+        if number:
+            print_line()
+        for line in table.head:
+            print_heading(line)
+        for line in table.body:
+            print_line(line)
 
 
 def frame_table(frame: pd.DataFrame) -> ConsoleTable:
@@ -185,10 +170,20 @@ def frame_table(frame: pd.DataFrame) -> ConsoleTable:
     )
 
 
-def board_table(board: Board) -> ConsoleTable:
-    """A board as a table."""
+def board_blocks(board: Board, options: BoardOptions) -> Iterator[Block]:
+    """A board as a table, under it those that refused, and what the numbers are."""
     headings, rows = board.cells()
-    return ConsoleTable(headings, rows, caption=board.caption())
+    ranked = list(zip(board.ranking(), rows, strict=True))
+    shown = range(len(headings)) if options.wide else [headings.index(each) for each in SHORT_BOARD]
+    yield ConsoleTable(
+        headings if options.wide else [*SHORT_BOARD.values()],
+        [[cells[place] for place in shown] for row, cells in ranked if not row.refusal],
+    )
+    for row, _ in ranked:
+        if row.refusal:
+            reason = row.refusal.removeprefix(f"{row.model}: ")
+            yield f"{row.model} refused: {reason}"
+    yield board.caption() if options.explain else board.legend()
 
 
 def format_cell(value: Any) -> str:

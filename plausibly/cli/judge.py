@@ -124,7 +124,8 @@ class EvaluationPrintout:
             yield f"by {self.run.by}; {self.run.describe_companion()}"
         if self.elbo is not None:
             parts = [list(part) for part in self.elbo.parts()]
-            yield ConsoleTable(["part", "nats per row", ""], parts, self.elbo.title())
+            yield self.elbo.title()
+            yield ConsoleTable(["part", "nats per row", ""], parts)
         if self.codebook is not None:
             yield f"codebook: {self.codebook}"
         if self.orders is not None:

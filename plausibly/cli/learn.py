@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import BEGAN, app
-from plausibly.cli.console import Block, ConsoleTable, board_table, print_remark, print_result
+from plausibly.cli.console import Block, ConsoleTable, board_blocks, print_remark, print_result
 from plausibly.cli.options import (
+    BoardOptions,
     CommonOptions,
     ConditioningOptions,
     DataOptions,
@@ -97,6 +98,7 @@ def fit(
     resume: str | None = None,
     conditioning: ConditioningOptions | None = None,
     options: DataOptions | None = None,
+    shown: BoardOptions | None = None,
     common: CommonOptions | None = None,
 ) -> None:
     """Fit a model to DATA, test it once on held-out rows, and keep it as a run with its report.
@@ -129,7 +131,7 @@ def fit(
     else:
         refuse_data(data, "run")
         run = api.resume(resume, common.device, listener, model)
-    print_result(FitPrintout(run), common)
+    print_result(FitPrintout(run, shown or BoardOptions()), common)
     if run.record.status == "interrupted":
         again = f"plausibly fit --resume {run.path}"
         print_remark(common, f"interrupted at step {run.record.steps:,}; go on with: {again}")
@@ -141,6 +143,7 @@ class FitPrintout:
     """A run as its row of the board, what it is mixed of if it is, and where it is."""
 
     run: Run
+    shown: BoardOptions
 
     def to_json(self) -> dict[str, Any]:
         return self.run.summary()
@@ -149,7 +152,7 @@ class FitPrintout:
         from plausibly.fitting.results import board_of
         from plausibly.runs.record import ingredients
 
-        yield board_table(board_of([self.run]))
+        yield from board_blocks(board_of([self.run]), self.shown)
         if mixed := ingredients(self.run.record):
             yield f"mixed:  {mixed}"
         if beside := self.run.describe_companion():
@@ -174,6 +177,7 @@ def compare(
     resume: str | None = None,
     conditioning: ConditioningOptions | None = None,
     options: DataOptions | None = None,
+    shown: BoardOptions | None = None,
     common: CommonOptions | None = None,
 ) -> None:
     """Fit several models to DATA and test them on the same held-out rows: one board, one report.
@@ -207,7 +211,7 @@ def compare(
     else:
         refuse_data(data, "comparison")
         board = compare_module.resume_comparison(resume, named or (), common.device, listener)
-    print_result(ComparisonPrintout(board), common)
+    print_result(ComparisonPrintout(board, shown or BoardOptions()), common)
     if board.interrupted:
         print_remark(common, f"stopped; go on with: plausibly compare --resume {board.path}")
         sys.exit(130)
@@ -218,6 +222,7 @@ class ComparisonPrintout:
     """A board and its report."""
 
     board: Board
+    shown: BoardOptions
 
     @property
     def report(self) -> str:
@@ -227,7 +232,7 @@ class ComparisonPrintout:
         return {"data": self.board.data, "report": self.report, "board": self.board.to_json()}
 
     def blocks(self) -> Iterator[Block]:
-        yield board_table(self.board)
+        yield from board_blocks(self.board, self.shown)
         yield f"report: {self.report}"
 
 
@@ -235,6 +240,7 @@ class ComparisonPrintout:
 def ensemble(
     *runs: str,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
+    shown: BoardOptions | None = None,
     common: CommonOptions | None = None,
 ) -> None:
     """Mix RUNS of the same data, with the weights that are best on validation rows, into a run of its own.
@@ -250,7 +256,7 @@ def ensemble(
     run = ensemble_module.mix_runs(
         runs, out=out_, device=common.device, listener=make_listener(common)
     )
-    print_result(FitPrintout(run), common)
+    print_result(FitPrintout(run, shown or BoardOptions()), common)
 
 
 @app.command

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from plausibly.data.dataset import Dataset
     from plausibly.events.schema import Schema
 
-MODELS_PER_TABLE = 7  # models in one table
 LEVELS_SHOWN = 5  # levels of a column
+LEVEL_WIDTH = 20  # characters of a level
 
 
 @app.command
@@ -79,6 +79,7 @@ class ColumnsPrintout:
         }
 
     def blocks(self) -> Iterator[Block]:
+        yield self.title()
         yield self.table()
         here = "in the file, and give it with --kinds"
         kept = here if self.kept else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
@@ -101,13 +102,13 @@ class ColumnsPrintout:
             ]
             for column in self.columns
         ]
+        return ConsoleTable(["column", "kind", "codes", "holes", "values", "guessed from"], rows)
+
+    def title(self) -> str:
         counts = " + ".join(f"{count:,}" for count in self.dataset.rows.values())
-        title = (
+        return (
             f"{self.dataset.name}: {counts} rows (train, validation, test, calibration), "
             f"{self.dataset.schema.size:,} variables"
-        )
-        return ConsoleTable(
-            ["column", "kind", "codes", "holes", "values", "guessed from"], rows, title
         )
 
     def price_of_new_values(self) -> str:
@@ -124,13 +125,18 @@ def summarise_values(column: dict[str, Any]) -> str:
     if column.get("levels"):
         levels = [str(level) for level in column["levels"]]
         more = f", ... ({len(levels):,} levels)" if len(levels) > LEVELS_SHOWN else ""
-        return ", ".join(level[:20] for level in levels[:LEVELS_SHOWN]) + more
+        return ", ".join(shorten(level) for level in levels[:LEVELS_SHOWN]) + more
     if column.get("range"):
         step = f" by {column['resolution']}" if column.get("resolution") else ""
         return f"{column['range'][0]} to {column['range'][1]}{step}"
     if column.get("drawn"):
         return f"{column['drawn']} in drawn rows"
     return str(column.get("value") or "")
+
+
+def shorten(level: str) -> str:
+    """A level, with `…` in the place of what is left out."""
+    return level if len(level) <= LEVEL_WIDTH else f"{level[: LEVEL_WIDTH - 1].rstrip()}…"
 
 
 @app.command
@@ -195,7 +201,7 @@ class ModelsPrintout:
         from plausibly.evaluation.abilities import refusal_reasons
 
         yield self.sizes()
-        yield from self.tasks()
+        yield self.tasks()
         for number, reason in enumerate(refusal_reasons(self.entries), 1):
             yield f"({number}) {reason}"
         for entry in self.entries:
@@ -211,15 +217,11 @@ class ModelsPrintout:
             ["model", "family", f"parameters, {self.counted}", "formula (n bits)"], rows
         )
 
-    def tasks(self) -> Iterator[ConsoleTable]:
-        """A few models at a time, so that a table fits on a screen."""
+    def tasks(self) -> ConsoleTable:
         from plausibly.evaluation.abilities import task_answers
 
-        words = task_answers(self.entries)
-        for start in range(0, len(self.entries), MODELS_PER_TABLE):
-            some = slice(start, start + MODELS_PER_TABLE)
-            names = [entry["name"] for entry in self.entries[some]]
-            yield ConsoleTable(["task", *names], [[row[0], *row[1:][some]] for row in words])
+        names = [entry["name"] for entry in self.entries]
+        return ConsoleTable(["task", *names], task_answers(self.entries))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,17 @@ class CommonOptions:
     "No progress and no remarks on stderr."
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BoardOptions:
+    """Options about what is printed of a board; the report has all of it."""
+
+    wide: Annotated[bool, Parameter(negative="")] = False
+    "Print all columns of the board: family, parameters, bits, speed, size, and what was measured besides."
+    explain: Annotated[bool, Parameter(negative="")] = False
+    "Say what each number of the board is."
+
+
 OwnModel = Annotated[
     str | None,
     Parameter(
@@ -147,7 +158,7 @@ def parse_seconds(text: str | None) -> float | None:
     except ValueError:
         value = 0
     if not 0 < value < 1e9:
-        raise UserError(f"--budget {text!r} is no time; 60s, 5m and 1h are")
+        raise UserError(f"--budget: cannot read {text!r} as a time; use 5m, 300s or 1h")
     return value
 
 

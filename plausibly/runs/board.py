@@ -224,6 +224,14 @@ class Board:
     def _place(self, row: BoardRow) -> str:
         return "best" if row is self.best else ""
 
+    def legend(self) -> str:
+        """The line that says what the numbers of a short board are."""
+        tested = [row.test for row in self.rows if row.test]
+        if not tested:
+            return f"{self.data}: no likelihoods; --explain"
+        bound = "; >= a lower bound" if any(each.sign == ">=" for each in tested) else ""
+        return f"nats per row, {tested[0].rows:,} test rows, higher is better{bound}; --explain"
+
     def caption(self) -> str:
         """The text that says what the numbers are."""
         tested = next((row.test for row in self.rows if row.test), None)

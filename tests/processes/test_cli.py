@@ -307,7 +307,7 @@ def test_wrong_words_get_one_line(cli, people):
     for words, named in (
         (("fit", "nowhere.csv"), "nowhere.csv"),
         (("fit", "digits", "--model", "nad"), "nade"),
-        (("fit", people, "--budget", "soon"), "60s"),
+        (("fit", people, "--budget", "soon"), "300s"),
         (("fit", people, "--set", "hidden"), "NAME=VALUE"),
         (("fit", people, "--model", "made", "--set", "train.rat=1"), "train.rate"),
         (("fit", people, "--model", "made", "--set", "hidden=-1"), "hidden"),
