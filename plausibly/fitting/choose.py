@@ -197,9 +197,9 @@ def fit_each(
 ) -> list[Candidate]:
     """The models of these names that do not diverge and end in time, up to one that was interrupted.
 
-    Those that count come first, the quickest first: what one of them needs is time that the others have not.
+    Within a budget the quickest that counts comes first: what one of them needs is time that the others have not.
     """
-    needs = counting_needs(path, names, dataset, chosen)
+    needs = counting_needs(path, names, dataset, chosen) if chosen.budget else {}
     names = sorted(names, key=lambda name: needs.get(name, inf))
     found = list[Candidate]()
     for waiting, name in zip(reversed(range(len(names))), names, strict=True):
@@ -225,7 +225,7 @@ def fit_each(
 def counting_needs(
     path: Path, names: Sequence[str], dataset: Dataset, chosen: Settings
 ) -> dict[str, float]:
-    """The seconds that each of the models takes that count; none of what has begun."""
+    """The seconds that each of the models takes that count; none where it has begun."""
     counting = [
         name
         for name in names
