@@ -13,6 +13,7 @@ from plausibly.cli.app import app
 from plausibly.cli.console import Block, format_cell, frame_table, print_result
 from plausibly.cli.deliver import deliver, deliver_to_file
 from plausibly.cli.options import CommonOptions, GuardFormulas, OwnModel
+from plausibly.cli.progress import row_meter
 from plausibly.errors import UserError
 from plausibly.system.files import refuse_same
 
@@ -44,7 +45,8 @@ def classify(
     Parameters
     ----------
     target
-        the column with the labels or numbers (default: the run's context or event, where that is one column).
+        the column with the labels or numbers (default: the target of the fit, or its context or event, where that is one
+        column).
     out_
         a .csv or .parquet file with a column p(LABEL) for each label, or with mean, median and interval; without it the
         first rows are printed.
@@ -54,10 +56,11 @@ def classify(
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
+    meter = row_meter(common)
     found = (
-        opened.regress(data, target, common.seed)
+        opened.regress(data, target, common.seed, on_progress=meter)
         if opened.is_number(target)
-        else opened.classify(data, target)
+        else opened.classify(data, target, meter)
     )
     frame = found.frame()
     if out_ is not None:

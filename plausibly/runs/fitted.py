@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
-from plausibly.data.events import Events, join_events
+from plausibly.data.events import Events, RowProgress, ignore_progress, join_events
 from plausibly.data.questions import Question, ask_column, free_variable, question
 from plausibly.data.sources.opening import open_source, reading_source
 from plausibly.errors import UserError
@@ -228,21 +228,30 @@ class Fitted(Judged):
         columns = conditional_columns(own.model, own.format, own.events(rows))
         return name_rows(restore_index(pd.DataFrame(columns), data), own.by)
 
-    def classify(self, data: Any, target: str | None = None) -> Classification:
+    def classify(
+        self, data: Any, target: str | None = None, on_progress: RowProgress = ignore_progress
+    ) -> Classification:
         """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.
 
-        `target` is by default the run's lone context, or the lone variable that it models. The rows may hold the label
-        or leave it out. What a cell holds that was never seen is no label.
+        `target` is by default that of the fit, else the run's lone context, or the lone variable that it models. The rows may
+        hold the label or leave it out. What a cell holds that was never seen is no label. A hole is a value where training
+        rows had such; what else is unknown is summed out, or drawn by weight where it has too many values: an estimate.
         """
         own, asked = pose_question(
             self,
             partial(word_for_rows, classify),
             lambda each: each.ask_rows(data, find_label_target(each.model, each.format, target)),
         )
-        return replace(classify_rows(own.model, own.format, asked), model=own.by)
+        found = classify_rows(own.model, own.format, asked, on_progress)
+        return replace(found, model=own.by)
 
     def regress(
-        self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000
+        self,
+        data: Any,
+        target: str | None = None,
+        seed: int = 0,
+        particles: int = 1000,
+        on_progress: RowProgress = ignore_progress,
     ) -> Regression:
         """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
 
@@ -253,7 +262,8 @@ class Fitted(Judged):
             partial(word_for_rows, query),
             lambda each: each.ask_rows(data, find_number_target(each.model, each.format, target)),
         )
-        return replace(regress_rows(own.model, own.format, asked, seed, particles), model=own.by)
+        found = regress_rows(own.model, own.format, asked, seed, particles, on_progress)
+        return replace(found, model=own.by)
 
     def is_number(self, target: str | None = None) -> bool:
         """True where the column that `classify` or `regress` would tell holds numbers."""

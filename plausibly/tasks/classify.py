@@ -28,9 +28,10 @@ from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcome import Single
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks import Task
-from plausibly.tasks.query import query
+from plausibly.tasks.query import OrderedQuery, query, word_in_order
 
 DRAWS_PER_ROW = 128  # of latents, for each row
+PARTICLES = 1000  # for each row in which too much is unknown to be summed out
 
 
 class LabelLogProbs(NamedTuple):
@@ -55,6 +56,27 @@ def classify_by_conditionals(
         outcome = model.predict_given(part).one(target)
         parts.append(code_log_probs(outcome, len(part), labels, part.x))
     return LabelLogProbs(torch.cat(parts).log_softmax(1))
+
+
+@classify.rule(AutoregressiveModel, "exact", word_in_order)
+@torch.no_grad()
+def classify_in_order(
+    model: AutoregressiveModel, evidence: Evidence, target: int, query: OrderedQuery | None = None
+) -> LabelLogProbs:
+    """p(label | the observed others). What is not observed is summed out, or drawn by weight where it has many values.
+
+    `query` asks for several batches.
+    """
+    asked = evidence.without(target).flatten()
+    if bool(asked.with_known(target, 0.0).observed.all()):
+        return classify_by_densities(model, evidence, target)
+    device = device_of(model)
+    if query is None:
+        noise = generator_for(device, Stream.CLASSIFICATIONS)
+        query = OrderedQuery(model, target, noise, PARTICLES)
+    found, rows = query.ask(asked), len(asked)
+    logs = code_log_probs(found.outcome, rows, model.schema.codes[target], asked.x[:0].to(device))
+    return LabelLogProbs(logs.log_softmax(1), found.effective)
 
 
 @classify.rule(DensityModel, "exact")

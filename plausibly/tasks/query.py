@@ -8,7 +8,8 @@ several questions need not agree. For a fixed order by
 exact where the unobserved variables that matter, those before the last of observed and target in the order, have at most
 4,096 values together, each of which is weighed. Of a real target p(observed with target = x) is looked at where it matters
 (`interpolation`), exact where they have at most 64. Otherwise an estimate by weighted particles, with the same noise for
-each k; of a real target p(target | a particle's other variables), on average over particles.
+each k; of a real target p(target | a particle's other variables), on average over particles. A target behind all that is
+observed is told by its own factor, on average over what the others may be: no k is looked at for itself.
 
 With latents always an estimate, by weighted draws of these: what p(target | z) is on average; of a context, on which z does
 not depend, p(target = k | observed) as above.
@@ -18,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import ceil, prod
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,12 +45,12 @@ from plausibly.families.proposals import (
     events_per_decoding,
     split_alike,
 )
-from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.categorical import Bernoulli, Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.interpolation import interpolate_density
 from plausibly.outcomes.mixtures import mix_outcomes
 from plausibly.outcomes.outcome import Single
-from plausibly.outcomes.rows import concat_outcomes
+from plausibly.outcomes.rows import average_rows, concat_outcomes
 from plausibly.tasks import Task
 from plausibly.training.loop import generators_for
 
@@ -127,18 +128,39 @@ def query_in_order(
     particles: int = 1000,
 ) -> QueryOutcome:
     """As above; each row with `particles` particles where it needs any."""
-    known, real = observe_target(evidence, target), model.schema.kinds[target].continuous
-    many = gap_combinations(model, known)
-    if many <= max_gap_values(model, target):
-        asked = GapQuery(model, target, generator, many)
-        exact = [asked.sum_gaps(part) for part in asked.parts(known)]
-        return QueryOutcome(concat_outcomes(exact), "exact")
-    asked, tree = GapQuery(model, target, generator, particles), LookaheadTree(model, generator)
-    weighed = [asked.weigh_gaps(tree, part) for part in asked.parts(known)]
-    outcomes, told = zip(*weighed, strict=True)
-    draws = particles * (1 if real else model.schema.codes[target])
-    effective = EffectiveSampleSize(torch.cat(told).cpu(), draws)
-    return QueryOutcome(concat_outcomes(outcomes), "estimate", effective)
+    return OrderedQuery(model, target, generator, particles).ask(evidence)
+
+
+@dataclass
+class OrderedQuery:
+    """A question to a model of a fixed order, asked of several batches."""
+
+    model: AutoregressiveModel
+    target: int
+    generator: torch.Generator
+    particles: int
+
+    @cached_property
+    def tree(self) -> LookaheadTree:
+        return LookaheadTree(self.model, self.generator)
+
+    @torch.no_grad()
+    def ask(self, evidence: Evidence) -> QueryOutcome:
+        """The outcome of the target in each row, (rows,)."""
+        model, target, generator = self.model, self.target, self.generator
+        known, real = observe_target(evidence, target), model.schema.kinds[target].continuous
+        many = gap_combinations(model, known)
+        if many <= max_gap_values(model, target):
+            asked = GapQuery(model, target, generator, many)
+            exact = [asked.sum_gaps(part) for part in asked.parts(known)]
+            return QueryOutcome(concat_outcomes(exact), "exact")
+        asked = GapQuery(model, target, generator, self.particles)
+        weighed = [asked.weigh_gaps(self.tree, part) for part in asked.parts(known)]
+        outcomes, told = zip(*weighed, strict=True)
+        one_cloud = real or asked.is_last(known)
+        draws = self.particles * (1 if one_cloud else model.schema.codes[target])
+        effective = EffectiveSampleSize(torch.cat(told).cpu(), draws)
+        return QueryOutcome(concat_outcomes(outcomes), "estimate", effective)
 
 
 def last_known(model: AutoregressiveModel, evidence: Evidence) -> int:
@@ -173,9 +195,14 @@ class GapQuery:
     generator: torch.Generator
     many: int
 
+    def is_last(self, known: Evidence) -> bool:
+        """True where nothing is known behind the target in the order."""
+        return self.model.order[last_known(self.model, known)] == self.target
+
     def parts(self, known: Evidence) -> Iterator[Evidence]:
         """Rows, (rows, variables), of which the target is known too: not too many to be weighed in one go."""
-        places = PLACES_PER_TARGET if self.model.schema.kinds[self.target].continuous else 1
+        searched = self.model.schema.kinds[self.target].continuous and not self.is_last(known)
+        places = PLACES_PER_TARGET if searched else 1
         some = rows_per_batch_of(self.model.schema.size, self.many * places)
         return known.flatten().batches(some, device_of(self.model))
 
@@ -202,17 +229,32 @@ class GapQuery:
         `log_weights` once each is p(target | all others).
         """
         kind = self.model.schema.kinds[self.target]
+        if self.model.order[last] == self.target:
+            return self.last_outcome(several, last, log_weights)
         look = partial(self.log_joint_at, several, self.model.order[: last + 1])
         if isinstance(kind, Real):
             own: Any = self.model.predict(self._as_events(several[:, 0])).one(self.target)
-            if several.shape[1] == 1 and self.model.order[last] == self.target:
-                return cast(Single, own)
             cuts = own.cuts().double().expand(len(several), -1)
             edges = cuts.new_tensor(kind.edges).expand(len(cuts), -1)
             places, least = torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor
             return interpolate_density(look, places, least, kind.specials, log_weights)
         codes = torch.arange(float(kind.codes), device=several.device).expand(len(several), -1)
         return Categorical(look(codes).logsumexp(2).log_softmax(1))
+
+    def last_outcome(self, several: Tensor, last: int, log_weights: Tensor | None) -> Single:
+        """The same by p(target | earlier) itself, each weighed by log p(earlier) or by `log_weights`."""
+        flat = several.flatten(0, 1)
+        outcome = self.model.predict(self._as_events(flat))
+        own = outcome.one(self.target)
+        if isinstance(own, Bernoulli):
+            both = [own.log_prob(torch.full_like(own.logits, code)) for code in (0.0, 1.0)]
+            own = Categorical(torch.stack(both, 1))
+        if several.shape[1] == 1:
+            return own
+        if log_weights is None:
+            each = outcome.log_prob(flat)[:, list(self.model.order[:last])]
+            log_weights = each.double().sum(1).view(several.shape[:2])
+        return average_rows(own, log_weights.log_softmax(1))
 
     def log_joint_at(self, several: Tensor, variables: Sequence[int], values: Tensor) -> Tensor:
         """log p of those variables with the target at values (rows, n): (rows, n, several), float64."""
@@ -234,6 +276,10 @@ class GapQuery:
         """The target's outcome by particles for the gaps; and how many of them tell something, (rows,)."""
         if self.model.schema.kinds[self.target].continuous:
             return self._numbers(tree, known)
+        if self.is_last(known):
+            last = last_known(self.model, known)
+            cloud = self._cloud(tree, known.without(self.target), last - 1)
+            return self.last_outcome(cloud.x, last, cloud.log_weights), cloud.effective
         logs, sizes, noise = [], [], self.generator.get_state()
         for code in range(self.model.schema.codes[self.target]):
             self.generator.set_state(noise)
@@ -249,7 +295,8 @@ class GapQuery:
 
     def _numbers(self, tree: LookaheadTree, known: Evidence) -> tuple[Single, Tensor]:
         last, few = last_known(self.model, known), min(self.many, MAX_REAL_GAP_VALUES)
-        cloud = self._cloud(tree, known.without(self.target), last)
+        before = last - 1 if self.is_last(known) else last
+        cloud = self._cloud(tree, known.without(self.target), before)
         picked = cloud.resample(few, self.generator)
         return self.target_outcome(
             picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)

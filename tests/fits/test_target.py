@@ -94,3 +94,18 @@ def test_on_the_command_line(people, cli, tmp_path):
 def test_a_target_is_of_the_columns(people):
     with pytest.raises(UserError, match="no column 'jobs'"):
         plausibly.fit(people, "made", target="jobs")
+
+
+def test_holes_that_training_had_none_of(people, tmp_path):
+    """Each row as it is alone, exactly; with progress; a number of many values behind them too."""
+    run = plausibly.fit(people, "made", out=tmp_path / "run", target="size", steps=60, set=SMALL)
+    asked, done = people.iloc[:6].drop(columns="town").astype(object), []
+    asked.loc[[1, 4], "job"] = None
+    told = run.regress(asked, on_progress=lambda *rows: done.append(rows))
+    alone = [run.regress(asked.iloc[[row]]) for row in range(6)]
+    assert told.word == "exact" and told.rows == 6 and done[0] == (0, 6) and done[-1] == (6, 6)
+    for name in ("mean", "median", "interval", "nats"):
+        own = np.concatenate([getattr(each, name) for each in alone])
+        assert np.allclose(getattr(told, name), own, atol=1e-5)
+    found = run.classify(asked, "job")
+    assert found.rows == 4 and np.allclose(found.probabilities.sum(1), 1)

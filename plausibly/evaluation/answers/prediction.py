@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from plausibly.capabilities import AnyOrderModel, Trainable, Variational, device_of
-from plausibly.data.events import Events
+from plausibly.capabilities import (
+    AnyOrderModel,
+    AutoregressiveModel,
+    Trainable,
+    Variational,
+    device_of,
+)
+from plausibly.data.events import Events, RowProgress, ignore_progress
 from plausibly.data.formats.format import Format
 from plausibly.data.questions import Question, variable_named
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.classification import Classification
-from plausibly.evaluation.answers.regression import Regression, evaluate_regression
+from plausibly.evaluation.answers.regression import (
+    Regression,
+    evaluate_regression,
+    join_regressions,
+)
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category
+from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.system.randomness import Stream, generator_for
-from plausibly.tasks import Task
-from plausibly.tasks.classify import classify
-from plausibly.tasks.query import query
+from plausibly.tasks import Task, grade_word
+from plausibly.tasks.classify import PARTICLES, classify
+from plausibly.tasks.query import OrderedQuery, QueryOutcome, query
+
+ROWS_AT_ONCE = 512  # rows that are asked together, after which progress is told
 
 
 def find_target(model: Trainable, format: Format, name: str | None) -> int:
@@ -62,21 +77,53 @@ def find_number_target(model: Trainable, format: Format, name: str | None) -> in
     return i
 
 
-def classify_rows(model: Trainable, format: Format, asked: Question) -> Classification:
+def classify_rows(
+    model: Trainable, format: Format, asked: Question, on_progress: RowProgress = ignore_progress
+) -> Classification:
     """p(label | the rest of the row), as `ask_rows` asks. UserError where the model must know what is not."""
     kind, i = model.schema.kinds[asked.target], asked.target
     assert isinstance(kind, Category)
     require_known(model, format, asked)
-    found, rows = classify(model, asked.evidence, i), asked.evidence.flatten()
+    noise = generator_for(device_of(model), Stream.CLASSIFICATIONS)
+    shared = {"query": OrderedQuery(model, i, noise, PARTICLES)} if has_one_order(model) else {}
+    chances = np.empty((len(asked.evidence), kind.regular))
+    told = list[EffectiveSampleSize | None]()
+    for places in rows_alike(model, asked, on_progress):
+        found = classify(model, asked.evidence[places], i, **shared)
+        chances[places] = found.log_probs[:, : kind.regular].softmax(1)
+        told.append(found.effective)
+    rows = asked.evidence.flatten()
     truth = torch.where(rows.observed[:, i], rows.x[:, i].long(), -1)
     return Classification(
         name_labels(format, i, kind),
-        found.log_probs[:, : kind.regular].softmax(1).numpy(),
+        chances,
         torch.where(truth < kind.regular, truth, -1).numpy(),
-        found.effective,
-        classify.word(type(model)) or "",
+        join_effective_sizes(told),
+        word_for_rows(classify, model, asked) or "",
         asked.events.groups,
     )
+
+
+def has_one_order(model: Trainable) -> TypeGuard[AutoregressiveModel]:
+    """True of a model that answers along its order."""
+    return isinstance(model, AutoregressiveModel) and not isinstance(model, AnyOrderModel)
+
+
+def rows_alike(
+    model: Trainable, asked: Question, on_progress: RowProgress = ignore_progress
+) -> Iterator[Tensor]:
+    """The places of rows that are asked together, (some,): of a model of one order those that know the same cells."""
+    known, done = asked.evidence.without(asked.target).observed.flatten(1), 0
+    if not has_one_order(model) or not len(known):
+        yield torch.arange(len(known))
+        return
+    patterns, owner = known.unique(dim=0, return_inverse=True)
+    on_progress(0, len(known))
+    for pattern in range(len(patterns)):
+        for places in (owner == pattern).nonzero()[:, 0].split(ROWS_AT_ONCE):
+            yield places
+            done += len(places)
+            on_progress(done, len(known))
 
 
 def name_labels(format: Format, i: int, kind: Category) -> tuple[str, ...]:
@@ -86,15 +133,28 @@ def name_labels(format: Format, i: int, kind: Category) -> tuple[str, ...]:
 
 
 def regress_rows(
-    model: Trainable, format: Format, asked: Question, seed: int, particles: int
+    model: Trainable,
+    format: Format,
+    asked: Question,
+    seed: int,
+    particles: int,
+    on_progress: RowProgress = ignore_progress,
 ) -> Regression:
     """The distribution of the number given the rest of each row, as `ask_rows` asks. UserError as above."""
     require_known(model, format, asked)
     noise = generator_for(device_of(model), seed, Stream.REGRESSIONS)
-    evidence = asked.evidence.without(asked.target)
-    found = query(model, evidence, asked.target, noise, particles)
-    chance = np.random.default_rng((seed, 3))
-    return evaluate_regression(format, asked.events, asked.target, found, chance)
+    evidence, i = asked.evidence.without(asked.target), asked.target
+    ask: Callable[[Evidence], QueryOutcome] = partial(
+        query, model, target=i, generator=noise, particles=particles
+    )
+    if has_one_order(model):
+        ask = OrderedQuery(model, i, noise, particles).ask
+    chance, parts, order = np.random.default_rng((seed, 3)), list[Regression](), list[Tensor]()
+    for places in rows_alike(model, asked, on_progress):
+        found, events = ask(evidence[places]), asked.events[places]
+        parts.append(evaluate_regression(format, events, i, found, chance))
+        order.append(places)
+    return join_regressions(parts, torch.cat(order).argsort().numpy())
 
 
 def ask_rows(format: Format, events: Events, present: Collection[str], target: int) -> Question:
@@ -118,13 +178,14 @@ def word_for_rows(task: Task[Any], model: Trainable, asked: Question) -> str | N
     """The word for how good a model's answer is; None where it refuses, or must know what is not."""
     if find_unknown(model, asked) is not None:
         return None
-    return task.word_for(model, asked.evidence, asked.target)
+    parts = [asked.evidence[places] for places in rows_alike(model, asked)]
+    return min((task.word_for(model, part, asked.target) for part in parts), key=grade_word)
 
 
 def find_unknown(model: Trainable, asked: Question) -> tuple[int, int] | None:
     """The first cell, as row and variable, that the model must know and that is not known; None where there is none."""
     unknown = ~asked.evidence.with_known(asked.target, 0.0).observed.flatten(1)
-    if isinstance(model, AnyOrderModel | Variational) or not unknown.any():
+    if isinstance(model, AutoregressiveModel | Variational) or not unknown.any():
         return None
     i = int(unknown.any(0).nonzero()[0, 0])
     return int(unknown[:, i].nonzero()[0, 0]), i

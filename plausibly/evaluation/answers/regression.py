@@ -9,8 +9,8 @@ interval          from the 5 % to the 95 % quantile, without that of the two, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import isnan, log
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ import torch
 from plausibly.evaluation.answers.curves import CDF, outcome_cdf
 from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
 from plausibly.events.kinds import Kind
-from plausibly.families.proposals import EffectiveSampleSize
+from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.outcomes.outcome import Single
 from plausibly.tasks.query import QueryOutcome
 
@@ -176,6 +176,23 @@ def evaluate_regression(
         pit=pit_values(kind, found.below, (truth - start) / (end - start), generator),
         effective=answer.effective,
         groups=events.groups,
+    )
+
+
+def join_regressions(parts: Sequence[Regression], order: np.ndarray) -> Regression:
+    """Those of rows after rows as one, whose rows are then taken in `order`."""
+    first, words = parts[0], {part.word for part in parts}
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])[order]
+        for name in ("mean", "median", "interval", "truth", "nats", "pit")
+    }
+    grouped = [part.groups for part in parts if part.groups is not None]
+    return replace(
+        first,
+        **arrays,
+        word="estimate" if "estimate" in words else first.word,
+        effective=join_effective_sizes([part.effective for part in parts]),
+        groups=np.concatenate(grouped)[order] if grouped else None,
     )
 
 
