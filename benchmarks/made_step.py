@@ -2,7 +2,8 @@
 
 python -m benchmarks.made_step [--rounds 300] [--threads 1,2]
 64 real numbers, 256 hidden units, batches of 100, AdamW; needs zuko (`make bench`). MADE sees more than the numbers: their
-ranks among the training rows, and inputs past the hidden units. With two threads the time is that of both together.
+ranks among the training rows, and inputs past the hidden units. With two threads the time is that of both together. The
+last line is what a fit of this model does by itself, by the clock: it tries steps with one and with as many threads.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from plausibly.contract.checks import shake_weights
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.models import MODELS
+from plausibly.training.estimates import try_threads
+from plausibly.training.plan import Plan
 
 FEATURES, HIDDEN = 64, 256
 
@@ -73,6 +76,8 @@ def main() -> None:
         ours, theirs = step_seconds(works, given.rounds).values()
         times = f"{1e3 * ours:.3f} ms | {1e3 * theirs:.3f} ms"
         print(f"| {threads} | {times} | {ours / theirs:.2f} |", flush=True)
+    trial = try_threads(made(x), x, x, Plan(steps=1000), threads)
+    print(f"\na fit of made {trial}")
 
 
 if __name__ == "__main__":

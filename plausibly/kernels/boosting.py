@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plausibly.kernels.loops import compile_loops
+from plausibly.system.loops import compile_loops
 
 loops = compile_loops()
 MIN_GAIN = 0.01  # of a split, in nats of all rows together, twice: less is none

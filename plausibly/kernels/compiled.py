@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plausibly.kernels.loops import compile_loops
+from plausibly.system.loops import compile_loops
 from plausibly.system.threads import run_in_threads
 
 # whose activations are at hand together; that share a load; units in a vector, at most

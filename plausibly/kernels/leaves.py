@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plausibly.kernels.loops import compile_loops
+from plausibly.system.loops import compile_loops
 
 loops = compile_loops()
 UNKNOWN = -2  # the place of a cell that says nothing

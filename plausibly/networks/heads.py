@@ -105,7 +105,7 @@ class Head(nn.Module):
         log_special = (
             insert_share(symmetric_log_softmax(special), never, shares) if form or never else None
         )
-        scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
+        scales = floors.unsqueeze(-1) + F.hardtanh(scales, -torch.inf, 7.0).exp()
         return MixtureDensity(
             symmetric_log_softmax(weights), means, scales, log_special, self.density, never
         )

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
-from plausibly.events.bins import pad_with_infinity
-from plausibly.events.kinds import UNFORESEEN, Kind, real_kinds
+from plausibly.events.kinds import Kind
 from plausibly.events.schema import Schema
+from plausibly.networks.real_features import RealFeatures
 
 MAX_ONE_HOT = 64  # up to so many codes a variable is fed one-hot, beyond by a learned embedding
 EMBEDDING_WIDTH = 16
@@ -126,52 +126,6 @@ class CodeFeatures(nn.Module):
         if places is None:
             places = torch.arange(len(self.embedding), device=x.device)
         return torch.cat([numbers, self.embedding[places, codes]], -1)
-
-
-class RealFeatures(nn.Module):
-    """A real number within +-5, its rank in [-1, 1], and a flag for each special code."""
-
-    edges: Tensor
-    ends: Tensor
-    gaps: Tensor
-
-    def __init__(self, kinds: Sequence[Kind]) -> None:
-        super().__init__()
-        edges = [kind.edges for kind in real_kinds(kinds)]
-        gaps = torch.tensor([[max(len(own) - 1, 1)] for own in edges], device="cpu")
-        # two of these that follow each other are the ends of a gap: behind the last edge it is endless
-        ends = pad_with_infinity([(own[0], *own, float("inf")) for own in edges])
-        self.register_buffer("edges", pad_with_infinity(edges), False)
-        self.register_buffer("ends", ends, False)
-        self.register_buffer("gaps", gaps, False)
-        self.flags = kinds[0].specials
-        self.width = 2 + len(self.flags)
-
-    def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
-        own = x.T.contiguous()  # variable by variable, as the search for edges needs it
-        if not self.flags:
-            numbers = self._numbers(own, places)
-        else:
-            special = own >= UNFORESEEN
-            regular = self._numbers(own.masked_fill(special, 0.0), places)
-            numbers = [each.masked_fill(special, 0.0) for each in regular]
-        flags = [(own == flag).float() for flag in self.flags]
-        return torch.stack([*numbers, *flags], 1).permute(2, 0, 1).contiguous()
-
-    def _numbers(self, own: Tensor, places: Tensor | None) -> list[Tensor]:
-        """Two numbers of each real value that is no special code: itself and its rank."""
-        number = own.clamp(-5.0, 5.0).to(self.edges.dtype)
-        return [number, self._rank(number, places)]
-
-    def _rank(self, number: Tensor, places: Tensor | None) -> Tensor:
-        """The share of edges below numbers, (variables, batch), in [-1, 1]; between two edges by a straight line."""
-        edges, ends, gaps = (
-            each if places is None else each[places] for each in (self.edges, self.ends, self.gaps)
-        )
-        widths = ends.diff(dim=1).clamp(min=1e-6)
-        above = torch.searchsorted(edges, number, right=True)
-        inside = ((number - ends.gather(1, above)) / widths.gather(1, above)).clamp(0, 1)
-        return 2 * ((above - 1).clamp(min=0) + inside) / gaps - 1
 
 
 def features_of_codes(kind: Kind) -> Tensor:

@@ -20,7 +20,7 @@ class MaskedLinear(nn.Module):
         self.strict, self.gain = strict, gain
         self.weight = nn.Parameter(torch.zeros(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self._kept: tuple[Tensor, Tensor, Tensor] | None = None  # degrees, and their mask
+        self._kept: tuple[Remembered, Remembered, Tensor] | None = None  # degrees, and their mask
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
@@ -47,8 +47,12 @@ class MaskedLinear(nn.Module):
         return int(torch.stack(masks).any(0).sum()) + biases
 
     def forward(self, x: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        return F.linear(x, self.masked_weight(before, after), self.bias)
+
+    def masked_weight(self, before: Tensor, after: Tensor) -> Tensor:
+        """The weights, 0 where they do not count."""
         mask = self._training_mask if self.training else self.mask
-        return F.linear(x, self.weight * mask(before, after), self.bias)
+        return self.weight * mask(before, after)
 
     def _training_mask(self, before: Tensor, after: Tensor) -> Tensor:
         """The mask in numbers, which a step takes over from the last one where the degrees are the same."""
@@ -56,13 +60,34 @@ class MaskedLinear(nn.Module):
         if (
             kept
             and (kept[2].dtype, kept[2].device) == (like.dtype, like.device)
-            and torch.equal(kept[0], before)
-            and torch.equal(kept[1], after)
+            and kept[0].is_same(before)
+            and kept[1].is_same(after)
         ):
             return kept[2]
         mask = self.mask(before, after).to(like.dtype)
-        self._kept = before.clone(), after.clone(), mask
+        self._kept = Remembered(before), Remembered(after), mask
         return mask
+
+
+class Remembered:
+    """Numbers as they were: those that stand in the same memory, unwritten since, are the same without a look."""
+
+    def __init__(self, given: Tensor) -> None:
+        self.given, self.version, self.copy = given, given._version, given.clone()
+
+    def is_same(self, other: Tensor) -> bool:
+        if other._version == self.version and share_memory(other, self.given):
+            return True
+        return torch.equal(self.copy, other)
+
+
+def share_memory(one: Tensor, other: Tensor) -> bool:
+    """True where two tensors are the same numbers of the same memory."""
+    return one is other or (
+        one.data_ptr() == other.data_ptr()
+        and one.shape == other.shape
+        and one.stride() == other.stride()
+    )
 
 
 class MaskedBlock(nn.Module):
@@ -108,9 +133,8 @@ class MaskedNetwork(nn.Module):
         hidden = self.enter(x, inputs, degrees)
         for block in self.blocks:
             hidden = block(hidden, degrees)
-        return self.leave(self.dropout(F.relu(hidden)), degrees, outputs) + self.past(
-            x, inputs, outputs
-        )
+        left = self.leave(self.dropout(F.relu(hidden)), degrees, outputs)
+        return torch.addmm(left, x, self.past.masked_weight(inputs, outputs).T)
 
     @torch.no_grad()
     def growing(self, n: int, inputs: Tensor, degrees: Tensor) -> IncrementalMaskedNetwork:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from plausibly.events.kinds import HOLE, UNFORESEEN
@@ -39,14 +40,11 @@ class MixtureDensity(Numeric):
         self.log_special, self.density, self.unseen = log_special, density, unseen
 
     def _log_density(self, x: Tensor) -> Tensor:
+        if self.density == "normal":
+            density: Tensor = NormalMixture.apply(x, self.log_weights, self.means, self.scales)
+            return density
         z = (x.unsqueeze(-1) - self.means) / self.scales
-        standard = (
-            -0.5 * z.square() - 0.5 * log(2 * pi)
-            if self.density == "normal"
-            else -z - 2 * softplus(-z)
-        )
-        if standard.shape[-1] == 1:  # which has all the weight
-            return (standard - self.scales.log()).squeeze(-1)
+        standard = -z - 2 * softplus(-z)
         return (self.log_weights + standard - self.scales.log()).logsumexp(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -129,6 +127,35 @@ class MixtureDensity(Numeric):
         special, mass = Categorical(self.log_special).truncate(kept)
         form = self.log_weights, self.means, self.scales
         return MixtureDensity(*form, special.log_probs, self.density, self.unseen), mass
+
+
+class NormalMixture(torch.autograd.Function):
+    """The log density of numbers, (...), under normals, (..., components), and its gradient in closed form."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, log_weights: Tensor, means: Tensor, scales: Tensor) -> Tensor:
+        z = (x.unsqueeze(-1) - means) / scales
+        parts = torch.addcmul(torch.rsub(scales.log(), -0.5 * log(2 * pi)), z, z, value=-0.5)
+        if z.shape[-1] == 1:  # which has all the weight
+            ctx.save_for_backward(z, scales)
+            return parts.squeeze(-1)
+        parts = parts + log_weights
+        total = parts.logsumexp(-1)
+        ctx.save_for_backward(z, scales, parts, total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        z, scales, *mixed = ctx.saved_tensors
+        grad, to_weights = grad.unsqueeze(-1), None
+        if mixed:  # each component has its share of the density
+            parts, total = mixed
+            grad = to_weights = (parts - total.unsqueeze(-1)).exp_().mul_(grad)
+        steep = grad / scales
+        to_means = steep * z
+        to_x = -to_means.sum(-1) if ctx.needs_input_grad[0] else None
+        return to_x, to_weights, to_means, to_means * z - steep
 
 
 def specials_log_prob(log_special: Tensor, x: Tensor, density: Tensor) -> Tensor:

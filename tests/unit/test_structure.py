@@ -89,6 +89,7 @@ KNOW_KINDS = {
     "heads",
     "inputs",
     "pairs",
+    "real_features",
     "straight_through",
 }  # what stands between events and plain numbers
 
