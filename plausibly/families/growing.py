@@ -84,15 +84,17 @@ def grow_forests(
 def learned_numbers(
     codes: NDArray[np.int64], kind: Kind, places: NDArray[np.int16]
 ) -> NDArray[np.float64]:
-    """The numbers by whose squares trees tell codes, (rows, numbers): which code, of few; of many their places, and which of
-    the frequent ones."""
+    """The numbers by whose squares trees tell codes, (rows, numbers): which code, of few; of many their places, how far out
+    ordered ones are, and which of the frequent ones."""
     counts = np.bincount(codes, minlength=kind.codes) / len(codes)
     frequent = counts.argsort()[::-1]
     if kind.codes <= (MAX_ORDERED_CLASSES if kind.ordered else MAX_CLASSES):
         return np.column_stack([codes == code for code in frequent if counts[code]]).astype(float)
     single = [codes == code for code in frequent[:MAX_SINGLED_OUT] if counts[code] >= MIN_SHARE]
-    along = [_standardise(axis[codes].astype(float), codes < kind.regular) for axis in places]
-    return np.column_stack([*along, *single, 2.0 * (codes >= kind.regular)])
+    known = codes < kind.regular
+    far = [np.cos(2 * np.pi * (counts.cumsum() - counts / 2)[codes])] if kind.ordered else []
+    along = [_standardise(numbers, known) for numbers in (*places[:, codes].astype(float), *far)]
+    return np.column_stack([*along, *single, 2.0 * ~known])
 
 
 def _standardise(numbers: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
