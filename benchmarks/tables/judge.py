@@ -1,8 +1,9 @@
 """A judge that tells samples from rows that it was not taught on: histogram gradient boosting of scikit-learn.
 
 The judge sees numbers, holes, and levels as categories; 100 trees, leaves of 20 rows, of a twentieth of few rows. It is
-taught on four fifths of the rows of both sorts and scores the rest, five times. The AUC is the mean over the five, with
-the standard error of DeLong et al. (1988); .5 is perfect, and what counts is the distance from it, on either side.
+taught on four fifths of the rows of both sorts and scores the rest, five times. The AUC is the mean over the five; its
+standard error is that of DeLong et al. (1988), the five as if independent, which says rather too little. .5 is perfect,
+and what counts is the distance from it, on either side.
 """
 
 from __future__ import annotations
