@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plausibly.kernels.loops import compile_loops
+from plausibly.system.loops import compile_loops
 
 loops = compile_loops()
 MIN_GAIN = 1e-6  # of a split, in squared numbers
