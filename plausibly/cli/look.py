@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from plausibly.cli.app import app
 from plausibly.cli.console import Block, ConsoleTable, format_value, print_result
 from plausibly.cli.options import CommonOptions, DataOptions
+from plausibly.cli.progress import row_meter
 from plausibly.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 LEVELS_SHOWN = 5  # levels of a column
 LEVEL_WIDTH = 20  # characters of a level
+COLUMNS_SHOWN = 200  # columns of a table that has more
+NOTES_SHOWN = 50  # remarks on a table that has more
 
 
 @app.command
@@ -46,7 +50,8 @@ def data(
         raise UserError(
             f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name"
         )
-    dataset = load(data, seed=common.seed, **options.keywords())
+    meter = row_meter(common, "cells read")
+    dataset = load(data, seed=common.seed, on_progress=meter, **options.keywords())
     columns = dataset.format.describe()
     if write_kinds is not None:
         dropped = describe_dropped(dataset.format.table.dropped if dataset.format.table else ())
@@ -81,6 +86,8 @@ class ColumnsPrintout:
     def blocks(self) -> Iterator[Block]:
         yield self.title()
         yield self.table()
+        if len(self.columns) > COLUMNS_SHOWN:
+            yield self.describe_others()
         here = "in the file, and give it with --kinds"
         kept = here if self.kept else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
         yield (
@@ -89,7 +96,10 @@ class ColumnsPrintout:
         )
         if self.dataset.schema.has_unforeseen:
             yield self.price_of_new_values()
-        yield from self.dataset.notes
+        notes = self.dataset.notes
+        yield from notes[:NOTES_SHOWN]
+        if len(notes) > NOTES_SHOWN:
+            yield f"and {len(notes) - NOTES_SHOWN:,} more remarks such as these; --json lists all"
         if self.dataset.regular:
             yield "rows written again give this file, byte for byte"
 
@@ -100,7 +110,7 @@ class ColumnsPrintout:
                 summarise_values(column),
                 format_value(column.get("guess")),
             ]
-            for column in self.columns
+            for column in self.columns[:COLUMNS_SHOWN]
         ]
         return ConsoleTable(["column", "kind", "codes", "holes", "values", "guessed from"], rows)
 
@@ -109,6 +119,13 @@ class ColumnsPrintout:
         return (
             f"{self.dataset.name}: {counts} rows (train, validation, test, calibration), "
             f"{self.dataset.schema.size:,} variables"
+        )
+
+    def describe_others(self) -> str:
+        others, kinds = len(self.columns) - COLUMNS_SHOWN, Counter(c["kind"] for c in self.columns)
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+        return (
+            f"and {others:,} more columns, in all {counts}; --json or --write-kinds FILE lists all"
         )
 
     def price_of_new_values(self) -> str:

@@ -23,7 +23,7 @@ def make_listener(common: CommonOptions) -> Listener:
     if common.quiet:
         return Listener()
     return Listener(
-        lambda line: print_remark(common, line), ProgressMeter(), row_meter(common, "rows read")
+        lambda line: print_remark(common, line), ProgressMeter(), row_meter(common, "cells read")
     )
 
 

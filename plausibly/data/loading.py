@@ -35,8 +35,8 @@ def load(
     (a Series, dictionaries, structures, tables of Arrow or Polars), an array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
     the same sort. size: of the images of a folder, one side or (height, width). labelled: the labels
-    that a built-in or an npz file has beside its rows become the first variable. on_progress: is told how many rows of how
-    many are read, of a file that is read a piece at a time. UserError says what would work.
+    that a built-in or an npz file has beside its rows become the first variable. on_progress: is told how many cells of how
+    many are read, of a table with many columns, or one that is read a piece at a time. UserError says what would work.
     """
     opened, parts = open_source(source), {"valid": valid, "test": test}
     given = {name: open_source(part) for name, part in parts.items() if part is not None}
@@ -45,7 +45,7 @@ def load(
     rows = opened.open(size, labelled, {"kinds": kinds, "drop": drop, "split": split, **parts})
     with naming(opened.title):
         places = divide(rows, given, split, seed, kinds, drop)
-        format = rows.learn_format(places["train"], kinds, drop, seed)
+        format = rows.learn_format(places["train"], kinds, drop, seed, on_progress)
         events = rows.events(format, places, on_progress)
         format = rows.reserve_unseen(format, events["train"])
         note_groups(events, rows, split, places)

@@ -7,7 +7,7 @@ one chance in 10^9. A sum c = a + b likewise, where each row would have it with 
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 from math import log
 from typing import Any
 
@@ -25,6 +25,7 @@ from plausibly.events.kinds import OTHER, REAL_OTHER
 MAX_ROWS = 100_000  # training rows that are looked at
 FIRST_ROWS = 1_000  # rows that most pairs fail on
 MAX_NUMERIC = 200  # columns that may be sums
+FEW_ROWS = 2  # rows that most pairs of a wide table fail on
 TRIAL_ROWS = 16  # rows that nearly all pairs and sums fail on
 MAX_LOG_CHANCE = log(1e-9)  # nats
 MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
@@ -32,9 +33,10 @@ MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
 
 def find_relations(format: Format, events: Events) -> list[Relation]:
     """Functions and sums among the modelled columns of training rows."""
-    some = events[np.linspace(0, len(events) - 1, min(len(events), MAX_ROWS)).astype(np.int64)]
-    pairs = column_cells(format.blocks, some.values)
-    found = find_functions(format.names, np.stack([cell_indices(each) for _, each in pairs], 1))
+    if len(events) > MAX_ROWS:
+        events = events[np.linspace(0, len(events) - 1, MAX_ROWS).astype(np.int64)]
+    pairs = column_cells(format.blocks, events.values)
+    found = find_functions(format.names, [comparable_values(each) for _, each in pairs])
     numeric = [pair for pair in pairs if _is_number(pair[0])][:MAX_NUMERIC]
     if not numeric:
         return found
@@ -42,11 +44,11 @@ def find_relations(format: Format, events: Events) -> list[Relation]:
     return found + find_sums(tuple(column.name for column, _ in numeric), table)
 
 
-def cell_indices(cells: ColumnValues) -> np.ndarray:
-    """A whole number for each different cell; a hole is one like any other."""
-    index = number_values(cells.values)
+def comparable_values(cells: ColumnValues) -> np.ndarray:
+    """A number for each different cell; a hole is one like any other."""
     if cells.texts is None:
-        return index
+        return cells.values
+    index = number_values(cells.values)
     # of any other cell the text is but how it is spelled
     other = np.isin(cells.values, (OTHER, REAL_OTHER))
     own = number_values(texts_at(cells.texts, other).astype(str).astype(object))
@@ -60,9 +62,9 @@ def number_values(values: np.ndarray) -> np.ndarray:
     return np.asarray(pd.factorize(values, use_na_sentinel=False)[0])
 
 
-def find_functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
-    """Which columns of whole numbers, (rows, columns), each follow from one other: of several the one with fewest values."""
-    index = np.stack([number_values(column) for column in index.T], 1).astype(np.int32)
+def find_functions(names: tuple[str, ...], columns: Sequence[np.ndarray]) -> list[Relation]:
+    """Which columns of numbers each follow from one other: of several the one with fewest values."""
+    index = np.stack([number_values(column) for column in columns], 1).astype(np.int32)
     sizes = index.max(0) + 1
     alike = np.array([_log_alike(column) for column in index.T])
     given = {
@@ -98,7 +100,7 @@ def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
     first = np.empty(size, dtype=np.int64)
     first[own[::-1]] = np.arange(len(own))[::-1]  # the earliest row of each value stays
     again, likely = np.flatnonzero(first[own] < np.arange(len(own))), np.arange(index.shape[1])
-    for rows in (again[:TRIAL_ROWS], again[:FIRST_ROWS], again):
+    for rows in (again[:FEW_ROWS], again[:TRIAL_ROWS], again[:FIRST_ROWS], again):
         here, before = np.ix_(rows, likely), np.ix_(first[own[rows]], likely)
         likely = likely[(index[here] == index[before]).all(0)]
     return likely[likely != place]
@@ -122,21 +124,27 @@ def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
 def find_sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
     """Which columns of numbers, (rows, columns) with NaN for holes, are the sum of two others wherever all three are."""
     columns = [*table.T]
-    kept = [c for c in range(len(columns)) if not any(_equal(columns[c], b) for b in columns[:c])]
+    first = {(column + 0.0).tobytes(): c for c, column in reversed([*enumerate(columns)])}
+    kept = np.array(sorted(first.values()))
     rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIAL_ROWS]
     few = table[rich]
     return [
         Relation(names[c], (names[a], names[b]))
-        for a, b in combinations(kept, 2)
-        for c in _likely_sums(few, a, b)
-        if c in {*kept} - {a, b} and _is_sum(columns[a], columns[b], columns[c])
+        for place, a in enumerate(kept.tolist())
+        for b, c in _likely_sums(few, a, kept[place + 1 :], kept)
+        if c not in (a, b) and _is_sum(columns[a], columns[b], columns[c])
     ]
 
 
-def _likely_sums(few: np.ndarray, a: int, b: int) -> list[int]:
-    """The columns that are the sum of two in a few rows."""
-    whole = few[:, a] + few[:, b]
-    return [*np.flatnonzero(_close(whole[:, None], few, few[:, [a]], few[:, [b]]).all(0)).tolist()]
+def _likely_sums(
+    few: np.ndarray, a: int, others: np.ndarray, kept: np.ndarray
+) -> Iterator[tuple[int, int]]:
+    """Pairs: one of the others, and a column that is the sum of it and `a` in a few rows."""
+    b, c = np.repeat(others, len(kept)), np.tile(kept, len(others))
+    for row in few:
+        close = _close(row[a] + row[b], row[c], row[a], row[b])
+        b, c = b[close], c[close]
+    return zip(b.tolist(), c.tolist(), strict=True)
 
 
 def sum_holds(format: Format, relation: Relation, events: Events) -> np.ndarray:
@@ -144,10 +152,6 @@ def sum_holds(format: Format, relation: Relation, events: Events) -> np.ndarray:
     pairs = {c.name: (c, cells) for c, cells in column_cells(format.blocks, events.values)}
     whole, one, other = (_amounts(*pairs[name]) for name in (relation.column, *relation.of))
     return _close(one + other, whole, one, other)[~np.isnan(one + other + whole)]
-
-
-def _equal(column: np.ndarray, other: np.ndarray) -> bool:
-    return np.array_equal(column, other, equal_nan=True)
 
 
 def _close(whole: np.ndarray, column: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:

@@ -23,7 +23,7 @@ MAX_SETTING = 10**9  # of training: steps would take years
 
 @dataclass
 class Listener:
-    """Who hears about the progress: `log` gets lines, `progress` each validation, `read` how many rows of how many are read.
+    """Who hears about the progress: `log` gets lines, `progress` each validation, `read` how many cells of how many are read.
 
     Silent unless told otherwise.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ class Independent(TabularModel):
 
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])
+
+    def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        """Sets the tables from the summed statistics. Tables of one row have nothing to be smoothed towards."""
+        self.fill(sums, [1.0] * self.schema.size)
 
     def take(self, sums: Tensor) -> None:
         """The likeliest tables for sums that are all positive."""

@@ -74,8 +74,8 @@ class Scale:
 def make_plotted_rows(format: Format, events: Events) -> PlottedRows:
     """Events in both forms."""
     codes = format.schema.event_codes(events.codes).numpy()
-    rows = format.rows(events)
-    if not hasattr(rows, "columns"):
+    if format.table is None:
+        rows = format.rows(events)
         flat = np.asarray(rows).reshape(len(rows), -1).astype(np.float64)
         values = {
             name: flat[:, int(name)]
@@ -84,8 +84,8 @@ def make_plotted_rows(format: Format, events: Events) -> PlottedRows:
         }
         return PlottedRows(codes, values)
     words = {entry["name"]: entry["kind"] for entry in format.describe()}
-    columns = {str(label): rows[label] for label in rows.columns}
-    numbers = {name: _numbers(columns[name], words[name]) for name in format.names}
+    columns = zip(format.names, format.numbers(events).T, strict=True)
+    numbers = {name: _finite(own, words[name]) for name, own in columns}
     return PlottedRows(codes, numbers | _seconds(format, events))
 
 
@@ -107,13 +107,9 @@ def _seconds(format: Format, events: Events) -> dict[str, np.ndarray]:
     return {c.name: c.seconds(cells) for c, cells in pairs if isinstance(c, DateColumn)}
 
 
-def _numbers(series: Any, word: str) -> np.ndarray:
-    import pandas as pd
-
-    if word not in ("integer", "number", "real"):
-        return np.full(len(series), np.nan)
-    found = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isfinite(found), found, np.nan)
+def _finite(values: np.ndarray, word: str) -> np.ndarray:
+    amounts = word in ("integer", "number", "real")
+    return np.where(np.isfinite(values) & amounts, values, np.nan)
 
 
 def scales(format: Format, sheets: Sequence[PlottedRows], train: np.ndarray) -> list[Scale]:

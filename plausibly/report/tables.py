@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -132,7 +132,7 @@ def explain_bits(
     headings = [(shorten(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
     if rest:
         headings.append((f"{len(rest):,} others", f"{usual[rest].sum():.1f}"))
-    written = read_cell_texts(format, events[rows.tolist()])
+    written = read_cell_texts(format, events[rows.tolist()], {names[i] for i in chosen})
     cells = explain_cells([written[names[i]] for i in chosen], each[rows], excess, chosen, rest)
     lines = [(f"{each[row].sum():.1f}", line) for row, line in zip(rows, cells, strict=True)]
     lead = (
@@ -160,9 +160,9 @@ def explain_cells(
         yield cells + ([SurprisingCell("", f"{row[rest].sum():.1f}", 0.0)] if rest else [])
 
 
-def read_cell_texts(format: Format, events: Events) -> dict[str, list[str]]:
-    """The cells of each column as one reads them."""
-    frame = format.rows(events)
+def read_cell_texts(format: Format, events: Events, names: Collection[str]) -> dict[str, list[str]]:
+    """The cells of each of these columns as one reads them."""
+    frame = format.rows(events, names=names)
     named = {str(label): frame[label] for label in frame.columns}
     return {
         name: [

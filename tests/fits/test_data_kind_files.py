@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiers import REAL_SETS
 
+from plausibly.cli import look
 from plausibly.data import load
 from plausibly.data.columns import kind_files
 from plausibly.data.columns.column import Column
+from plausibly.data.formats import table_learning
 from plausibly.errors import UserError
 
 TABLES = REAL_SETS / "tables"
@@ -57,6 +59,25 @@ def test_what_was_guessed_is_learned_again(cli) -> None:
         "m": "number", "x": "real", "day": "date:%d/%m/%Y", "at": "date:%Y-%m-%d %H:%M:%S", "n": "integer", "1": "integer",
     } | {"sex": kinds["sex"]}  # fmt: skip
     assert columns_of(Path("t.csv"), kinds=kinds) == columns_of(Path("t.csv"))
+
+
+def test_of_many_columns_some_are_shown_and_all_are_counted(cli, monkeypatch) -> None:
+    monkeypatch.setattr(look, "COLUMNS_SHOWN", 3)
+    monkeypatch.setattr(look, "NOTES_SHOWN", 2)
+    monkeypatch.setattr(table_learning, "COLUMNS_PER_REPORT", 5)
+    mixed().to_csv("t.csv", index=False)
+    lines = cli("data", "t.csv")[1].splitlines()
+    shown = [line.split()[0] for line in lines[2:5]]
+    assert shown == ["key", "said", "site"] and lines[5].startswith(
+        "and 9 more columns, in all 3 integer, "
+    )
+    assert lines[5].endswith("; --json or --write-kinds FILE lists all")
+    document = json.loads(cli("data", "t.csv", "--json")[1])
+    assert len(document["columns"]) == 12
+    assert f"and {len(document['notes']) - 2} more remarks such as these; --json lists all" in lines
+    told: list[tuple[int, int]] = []
+    load("t.csv", on_progress=lambda *cells: told.append(cells))
+    assert told == [(5 * 300, 12 * 300), (10 * 300, 12 * 300)]
 
 
 @pytest.mark.real

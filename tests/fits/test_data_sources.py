@@ -84,7 +84,8 @@ def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, fo
     monkeypatch.setattr(table_files, "MAX_HELD_OUT_ROWS", 100)
     on_progress: list[tuple[int, int]] = []
     dataset = load(folder / "orders.parquet", on_progress=lambda *told: on_progress.append(told))
-    assert on_progress == [(first, ROWS) for first in range(0, ROWS, 700)]
+    width = len(pd.read_parquet(folder / "orders.parquet").columns)
+    assert on_progress == [(first * width, ROWS * width) for first in range(0, ROWS, 700)]
     assert dataset.rows == {"train": 2250, "valid": 100, "test": 100, "calibration": 100}
     assert len(dataset.shown) == 500 and any(
         "learned from 500 training rows" in note for note in dataset.notes

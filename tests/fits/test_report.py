@@ -319,9 +319,11 @@ def test_what_tables_are_shown_beyond_their_columns(people: Dataset, tmp_path: P
 def test_cells_are_written_as_rows_write_them(people: Dataset) -> None:
     assert people.format.table
     found, rows = (
-        tables.read_cell_texts(people.format, people.test),
+        tables.read_cell_texts(people.format, people.test, {"age", "town", "member"}),
         people.format.rows(people.test),
     )
+    variables = {*people.format.names}
+    assert {*found} & variables == {"age", "town", "member"}
     assert [cell == "missing" for cell in found["age"]] == rows["age"].isna().tolist() and rows[
         "age"
     ].isna().any()

@@ -131,7 +131,7 @@ def test_functions_are_those_that_groups_show(seed: int, size: int, rows: int) -
         1,
     )
     pairs, names = brute(index), tuple("abcde")
-    found = find_functions(names, index)
+    found = find_functions(names, index.T)
     assert all((names.index(one.of[0]), names.index(one.column)) in pairs for one in found)
     assert all(
         one.back == ((names.index(one.column), names.index(one.of[0])) in pairs or one.back)

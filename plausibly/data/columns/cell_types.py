@@ -31,6 +31,7 @@ CLOCK_CHANGES: dict[str, Any] = {"ambiguous": True, "nonexistent": "shift_forwar
 DURATION_TEXT = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d{1,9})?)", ASCII)
 # a local time that comes twice, when the clock is put back, in UTC
 INSTANT = compile(r"(.*\d)Z", ASCII)
+FEW_ROWS = 1_000  # for which pandas takes longer than Python
 LEAVE_OUT_HINT = "convert them to text or numbers, or leave the column out (--drop)"
 OBJECT_TIMES = {  # as objects
     f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")
@@ -75,6 +76,8 @@ def texts_of(
     """
     import pandas as pd
 
+    if isinstance(series.dtype, pd.StringDtype):
+        return factorize_texts(series.array)
     series = unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         texts = texts_of(pd.Series(series.cat.categories), name)[1]
@@ -86,6 +89,21 @@ def texts_of(
         return index, _distinct_texts(series.dtype, distinct, stamped or in_utc)
     except OverflowError as error:
         raise UserError(f"column {name!r} holds days of no calendar; {LEAVE_OUT_HINT}") from error
+
+
+def factorize_texts(cells: Any) -> tuple[np.ndarray, list[str]]:
+    """As `texts_of`, of an array of texts or of a categorical one of texts, which may list others besides."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(cells, pd.Categorical):
+        return cells.codes, cells.categories.tolist()
+    if len(cells) > FEW_ROWS or getattr(cells.dtype, "storage", "") != "pyarrow":
+        index, distinct = pd.factorize(cells)
+        return index, np.asarray(distinct, dtype=object).tolist()
+    places: dict[str | None, int] = {None: -1}
+    index = [places.setdefault(text, len(places) - 1) for text in pa.array(cells).to_pylist()]
+    return np.array(index, dtype=np.int64), list(places)[1:]
 
 
 def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str]]) -> list[str]:
@@ -105,8 +123,6 @@ def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str
     if kind == "f":
         # factorize and iteration widen small floats, whose shortest texts are then long
         distinct = np.asarray(distinct, dtype=getattr(dtype, "numpy_dtype", dtype))
-    if isinstance(dtype, pd.StringDtype):
-        return np.asarray(distinct, dtype=object).tolist()
     return [cell_text(cell) for cell in distinct]
 
 

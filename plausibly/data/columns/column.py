@@ -73,7 +73,8 @@ class Column(ABC):
         self._refuse_infinite(index, texts)
         if not self.storage.exact:
             marked = [text in (self.hole, "") for text in texts]
-            index = np.where(np.array([*marked, True])[index], -1, index)
+            if any(marked):
+                index = np.where(np.array([*marked, True])[index], -1, index)
         return index, texts
 
     def _time_texts(self, times: Any) -> list[str]:
@@ -104,8 +105,10 @@ class Column(ABC):
     def _refuse_infinite(self, index: np.ndarray, texts: list[str]) -> None:
         if self.storage.kind != "float" and not self.numeric:
             return
-        endless = [numbers.INFINITE_NUMBER.fullmatch(text) is not None for text in texts]
-        rows = np.flatnonzero(np.array([*endless, False])[index])
+        endless = [*map(numbers.INFINITE_NUMBER.fullmatch, texts)]
+        if not any(endless):
+            return
+        rows = np.flatnonzero(np.array([*map(bool, endless), False])[index])
         if len(rows):
             where = f"row {int(rows[0]) + 1}, column {self.name!r}"
             raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class ColumnSample:
     hole: str = ""
     marks: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return int(self.counts.sum())
 
@@ -48,6 +49,11 @@ class ColumnSample:
     def numbers(self) -> list[ExactNumber | None]:
         """The number that each text writes."""
         return [*map(parse_number, self.texts)]
+
+    @cached_property
+    def characters(self) -> frozenset[str]:
+        """All that the texts are made of."""
+        return frozenset("".join(self.texts))
 
     @cached_property
     def date_forms(self) -> list[str]:
@@ -87,6 +93,8 @@ class ColumnSample:
     @cached_property
     def pointed(self) -> ColumnSample:
         """The cells with decimal points, if they are written with decimal commas that cannot be separators of thousands."""
+        if "," not in self.characters:
+            return self
         commas = self.matches(COMMA_NUMBER)
         if self.counts[commas | self.matches(DIGITS)].sum() < MIN_SHARE * self.rows:
             return self
@@ -100,6 +108,7 @@ def count_texts(series: Any, name: str, storage: Storage) -> ColumnSample:
     """Counts a column's distinct texts; in a text file an empty cell is a hole."""
     index, texts = texts_of(series, name, storage.time_texts)
     counts = np.bincount(index[index >= 0], minlength=len(texts))
-    shown = [i for i in range(len(texts)) if counts[i] and (storage.exact or texts[i])]
-    holes = len(index) - int(counts[shown].sum())
-    return ColumnSample(name, storage, [texts[i] for i in shown], counts[shown], holes)
+    shown = [bool(n and (storage.exact or t)) for t, n in zip(texts, counts.tolist(), strict=True)]
+    if not all(shown):
+        texts, counts = [*compress(texts, shown)], counts[shown]
+    return ColumnSample(name, storage, texts, counts, len(index) - int(counts.sum()))

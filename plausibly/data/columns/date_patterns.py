@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ TIME = re.compile(
     r"(?P<half> ?(?:[AP]M|[ap]m))?(?P<zone>Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
+LETTERS, NUMERALS = re.compile("[A-Za-z]+"), re.compile("[0-9]+")
 DATE_LIKE = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
 COMPACT_FORMS = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
 MIN_COMPACT_DATES = 12  # so many different numbers of eight digits are not all dates by chance
@@ -74,7 +76,7 @@ def _patterns_by_shape() -> dict[str, list[str]]:
 
 def _shape(text: str) -> str:
     """A text with `0` in place of each number and `a` of each word."""
-    return re.sub("[A-Za-z]+", "a", re.sub("[0-9]+", "0", text))
+    return LETTERS.sub("a", NUMERALS.sub("0", text))
 
 
 def candidate_forms(text: str) -> list[DateForm]:
@@ -83,7 +85,8 @@ def candidate_forms(text: str) -> list[DateForm]:
         return []
     if lasts := DAYS_TEXT.fullmatch(text):
         return [form_of(DAYS + fraction_form(len(lasts[5] or "")))]
-    found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
+    times = TIME.finditer(text) if ":" in text else ()
+    found = next((match for match in times if match.end() == len(text)), None)
     patterns = _with_time(text, found) if found else _patterns_by_shape().get(_shape(text), [])
     return [form for form in map(form_of, patterns) if form.texts.fullmatch(text)]
 
@@ -121,6 +124,8 @@ def find_date_forms(texts: list[str], counts: np.ndarray) -> list[str]:
 
 def _pick_evenly(texts: list[str], most: int) -> list[str]:
     """At most so many texts, evenly from first to last."""
+    if len(texts) <= most:
+        return texts
     places = np.linspace(0, len(texts) - 1, min(len(texts), most)).astype(int)
     return [texts[place] for place in np.unique(places)]
 
@@ -142,8 +147,9 @@ def _is_written(texts: list[str], form: DateForm) -> np.ndarray:
 def looks_dated(texts: list[str]) -> bool:
     """True where nearly all texts are dates or times, each of some form."""
     some = _pick_evenly(texts, MAX_TEXTS)
-    dated = [any(f.pattern not in COMPACT_FORMS for f in candidate_forms(text)) for text in some]
-    return sum(dated) > 0.9 * len(some)
+    odd = (t for t in some if all(f.pattern in COMPACT_FORMS for f in candidate_forms(t)))
+    allowed = len(some) - int(0.9 * len(some)) - 1
+    return allowed >= 0 and next(islice(odd, allowed, None), None) is None
 
 
 def reformat_any(

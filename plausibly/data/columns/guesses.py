@@ -115,9 +115,9 @@ def explain_codes(sight: ColumnSample) -> str:
     sight = sight.known
     if sight.storage.kind != "text" or not sight.rows:
         return ""
-    if _share_of(sight, PHONE) >= MIN_SHARE:
+    if "+" in sight.characters and _share_of(sight, PHONE) >= MIN_SHARE:
         return "whole numbers that all begin with +, as telephone numbers do: labels; --kind says otherwise"
-    if _share_of(sight, HASH) > 1 - MIN_SHARE:
+    if sight.characters & {*"eE"} and _share_of(sight, HASH) > 1 - MIN_SHARE:
         shown = next(text for text in sight.texts if HASH.fullmatch(text))
         return f"written as no amounts are, such as {shown}: labels; --kind says otherwise"
     few = len(sight.texts) <= FEW_LEVELS or VERSION_NAME.search(sight.name)
@@ -172,8 +172,10 @@ def _explain_large(sight: ColumnSample) -> str:
 def guess_number(sight: ColumnSample) -> Column | None:
     """Nearly all cells are numbers; words such as NA may stand for holes."""
     sight = sight.known.pointed
-    weight = sight.counts[[found is not None for found in sight.numbers]].sum()
-    endless = sight.counts[sight.matches(numbers.INFINITE_NUMBER)].sum()
+    written = np.array([found is not None for found in sight.numbers], dtype=bool)
+    weight, endless = sight.counts[written].sum(), 0
+    if not written.all():
+        endless = sight.counts[sight.matches(numbers.INFINITE_NUMBER)].sum()
     if weight < MIN_SHARE * (sight.rows - endless) or not weight:
         return None
     if sight.matches(numbers.LEADING_ZERO).any():

@@ -91,8 +91,10 @@ def guess_single_value(sight: ColumnSample) -> Column | None:
 
 
 def guess_boolean(sight: ColumnSample) -> Column | None:
-    shown = {text.lower() for text in sight.texts}
-    return _guess_any_boolean(sight) if len(sight.texts) == 2 and shown in TRUTH_PAIRS else None
+    two = len(sight.texts) == 2
+    return (
+        _guess_any_boolean(sight) if two and {*map(str.lower, sight.texts)} in TRUTH_PAIRS else None
+    )
 
 
 def _guess_any_boolean(sight: ColumnSample) -> Column | None:
@@ -135,8 +137,9 @@ def reader_dtype(column: Column, sight: ColumnSample) -> str:
 
 def _have_no_points(sight: ColumnSample) -> bool:
     """True where no number among texts is written with a point or an exponent."""
-    pairs = zip(sight.texts, sight.numbers, strict=True)
-    return not any(number and {".", "e", "E"} & {*text} for text, number in pairs)
+    marks = {".", "e", "E"} & sight.characters
+    pairs = zip(sight.texts, sight.numbers, strict=True) if marks else ()
+    return not any(number and marks & {*text} for text, number in pairs)
 
 
 def _are_whole(sight: ColumnSample) -> bool:

@@ -144,15 +144,16 @@ class ModelledColumn(Column):
     def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> ColumnValues:
         values, otherwise = self._read(texts)
         other = self.other
-        cells = ColumnValues(
-            np.append(values, self.kind.hole_value if self.kind.missing else other)[index]
-        )
-        unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
+        hole = self.kind.hole_value if self.kind.missing else other
+        cells = ColumnValues(np.concatenate([values, [hole]])[index])
+        unforeseen = cells.values == other
+        if asked:
+            unforeseen &= index >= 0
         if unforeseen.any() and not self.kind.open:
             row = int(np.flatnonzero(unforeseen)[0])
             problem = self.problem(texts[index[row]] if index[row] >= 0 else None)
             raise UserError(f"row {row + 1}, column {self.name!r}: {problem}")
-        kept = unforeseen | np.append(otherwise, False)[index]
+        kept = unforeseen | (np.append(otherwise, False)[index] if otherwise.any() else False)
         if kept.any():
             cells.texts = texts_at(np.array([*texts, self.hole_text], dtype=object)[index], kept)
         return cells
@@ -167,8 +168,8 @@ class ModelledColumn(Column):
         otherwise = np.array([text in self.marks for text in texts], dtype=bool)
         values[otherwise] = self.kind.hole_value
         foreseen = np.flatnonzero(self.foresees(values))
-        again = np.array(self.spell(values[foreseen]), dtype=object)
-        differs = foreseen[again != np.array(texts, dtype=object)[foreseen]]
+        spelled = zip(foreseen.tolist(), self.spell(values[foreseen]), strict=True)
+        differs = [place for place, text in spelled if text != texts[place]]
         if self.storage.exact and not self.measures:
             values[differs] = self.other
         else:

@@ -144,8 +144,13 @@ def number_lattice(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
 
 def learn_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     """The grid of whole numbers `values`, seen `counts` times each."""
-    values, index = np.unique(values, return_inverse=True)  # 1 and 1.0 are different texts
-    counts = np.bincount(index, weights=counts).astype(np.int64)
+    order = np.argsort(values)
+    values = values[order]
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    values, counts = (
+        values[starts],
+        np.add.reduceat(counts[order], starts),
+    )  # 1 and 1.0 are different texts
     span = int(values[-1] - values[0])
     far = span / 10 + 1
     if len(values) > 32 and (len(values) > MAX_ATOMS or counts.sum() < 5 * len(values)):

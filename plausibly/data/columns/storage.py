@@ -166,6 +166,8 @@ def storage_kind(series: Any, name: str) -> str:
     """The kind that a column is stored as; of a categorical one that of its categories."""
     import pandas as pd
 
+    if isinstance(series.dtype, pd.StringDtype):
+        return "text"
     series = cell_types.unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from plausibly.data.columns.cell_types import factorize_texts
+
 BOM = b"\xef\xbb\xbf"
 SNIFF_BYTES = 1 << 18
 MAX_BARE_WORDS = 3  # texts without quotes among those with
@@ -57,20 +59,19 @@ class Dialect:
         line = said + (self.delimiter + self.gap).join(cells) + self.newline
         return BOM * self.mark + line.encode("utf-8", "surrogatepass")
 
-    def lines(self, names: Sequence[str], columns: Iterable[np.ndarray]) -> bytes:
+    def lines(self, names: Sequence[str], columns: Iterable[Any]) -> bytes:
         """The lines of rows, from the texts of each column; None is a hole."""
+        quoted = {*self.quoted}
         cells = [
-            self._column(name, texts, len(names) == 1)
+            self._column(texts, name in quoted, len(names) == 1)
             for name, texts in zip(names, columns, strict=True)
         ]
         rows = map((self.delimiter + self.gap).join, zip(*cells, strict=True))
         return "".join([row + self.newline for row in rows]).encode("utf-8", "surrogatepass")
 
-    def _column(self, name: str, texts: np.ndarray, alone: bool) -> list[str]:
-        import pandas as pd
-
-        index, distinct = pd.factorize(texts)
-        written = [self._format_cell(text, name in self.quoted, alone) for text in [*distinct, ""]]
+    def _column(self, texts: Any, quoted: bool, alone: bool) -> list[str]:
+        index, distinct = factorize_texts(texts)
+        written = [self._format_cell(text, quoted, alone) for text in [*distinct, ""]]
         return np.array(written, dtype=object)[index].tolist()
 
     def _format_cell(self, text: str, own: bool, alone: bool) -> str:

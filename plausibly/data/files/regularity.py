@@ -47,7 +47,7 @@ def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
     """The first line of which the same texts would be written otherwise, or nothing."""
     names = list(some)
     written = dialect.first_line(names) + dialect.lines(
-        names, [some[name].to_numpy(dtype=object) for name in names]
+        names, [series.array for _, series in some.items()]
     )
     if data == written or (len(some) < rows and data.startswith(written)):
         return ""

@@ -6,7 +6,7 @@ weighs and the values keep, so that `rows(events(rows))` gives equal values, dty
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -95,11 +95,17 @@ class Format:
         """For each block its columns of a matrix, None of none."""
         return [None if flat is None else flat[:, block.places] for block in self.blocks]
 
-    def rows(self, events: Events, path: Path | None = None) -> Any:
-        """The rows of `events`: equal values, dtypes and order; for a text file's `path` each cell as it is spelled."""
+    def rows(
+        self, events: Events, path: Path | None = None, names: Collection[str] | None = None
+    ) -> Any:
+        """The rows of `events`: equal values, dtypes and order; for a text file's `path` each cell as it is spelled.
+
+        With `names`, of a table's variables those that are called so.
+        """
         opened = self.container.blank(len(events), path)
         for block, values in zip(self.blocks, self._values(events), strict=True):
-            block.put(values, opened)
+            if names is None or {*block.names} <= {*names}:
+                block.put(values, opened)
         return self.container.close(opened)
 
     def numbers(self, events: Events) -> np.ndarray:

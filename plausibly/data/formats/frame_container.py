@@ -66,11 +66,12 @@ class FrameContainer(Container):
         frame = index_to_columns(frame, known)
         frame = frame.set_axis(names_of(frame), axis=1)
         refuse_repeated(list(frame), "the table")
+        columns, known = dict(frame.items()), known.union(self.dropped)
         refuse_names(
-            [c.name for c in self.modelled if not asked and c.name not in frame],
-            [name for name in frame if name not in known and name not in self.dropped],
+            [c.name for c in self.modelled if not asked and c.name not in columns],
+            [name for name in columns if name not in known],
         )
-        return OpenFrame(len(frame), {name: frame[name] for name in frame})
+        return OpenFrame(len(frame), columns)
 
     def ask(self, given: Mapping[str, Any]) -> OpenFrame:
         columns = {column.name: column for column in self.modelled}

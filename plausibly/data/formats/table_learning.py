@@ -17,6 +17,7 @@ from plausibly.data.columns.guesses import KEY_REASON
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
+from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import FrameContainer, list_names, refuse_repeated
@@ -24,22 +25,40 @@ from plausibly.data.labels import label_text, names_of
 from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.events.kinds import Category, Grid
 
+COLUMNS_PER_REPORT = 500  # after which progress is told
+
 
 def learn_table_format(
-    frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], rows: int = 0
+    frame: Any,
+    dialect: Dialect | None,
+    kinds: dict[str, str],
+    drop: Iterable[str],
+    rows: int = 0,
+    on_progress: RowProgress = ignore_progress,
 ) -> Format:
     """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
-    labels = [label for label in frame.columns if label_text(label) not in dropped]
-    columns = learn_columns(frame, labels, dialect, kinds, rows)
+    left_out = {*dropped}
+    labels = [label for label in frame.columns if label_text(label) not in left_out]
+    columns = learn_columns(frame, labels, dialect, kinds, rows, on_progress)
     return Format(FrameContainer(columns, labels, dialect, dropped))
 
 
 def learn_columns(
-    frame: Any, labels: list[Any], dialect: Dialect | None, kinds: dict[str, str], rows: int
+    frame: Any,
+    labels: list[Any],
+    dialect: Dialect | None,
+    kinds: dict[str, str],
+    rows: int,
+    on_progress: RowProgress = ignore_progress,
 ) -> list[Column]:
     """The columns of these labels, from training rows, as above. UserError where none is worth modelling."""
-    columns = [_learn_column(frame[label], label, dialect, kinds, rows) for label in labels]
+    cells = dict(zip(names_of(frame), (series for _, series in frame.items()), strict=True))
+    columns: list[Column] = []
+    for place, name in enumerate(map(label_text, labels)):
+        if place and not place % COLUMNS_PER_REPORT:
+            on_progress(place * len(frame), len(labels) * len(frame))
+        columns.append(_learn_column(cells[name], name, dialect, kinds, rows))
     columns = [
         _reconsider_key(column, columns, frame, label)
         for column, label in zip(columns, labels, strict=True)
@@ -93,15 +112,16 @@ def _refuse_all_aside(columns: Sequence[Column], rows: int) -> None:
         )
 
 
-def _narrow(column: Column, sight: ColumnSample) -> Column:
-    """The column; where all these numbers are foreseen, those between which none lies have the open code."""
+def _narrow(column: Column, sight: ColumnSample) -> dict[str, Any]:
+    """The kind, where it changes: where all these numbers are foreseen, those between which none lies have the open code."""
     if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
-        return column
-    known = [text for text in sight.texts if text != column.hole]
-    codes = column.kind.code(column.values_of(column.own_texts(known, sight.storage.kind)))
+        return {}
+    holes = {column.hole, *column.marks}
+    known = [text for text in sight.texts if text not in holes]
+    codes = column.kind.code(column.parse(column.own_texts(known, sight.storage.kind)))
     if (codes == column.kind.other_code).any():
-        return column
-    return replace(column, kind=replace(column.kind, unseen=column.kind.without_rows(codes)))
+        return {}
+    return {"kind": replace(column.kind, unseen=column.kind.without_rows(codes))}
 
 
 def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
@@ -119,23 +139,23 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
         return column
     why = "whole numbers, of which others are a smooth function"
     sight = count_texts(frame[label], column.name, column.storage)
-    return replace(_narrow(guessing.guess_column(sight, "integer"), sight), why=why)
+    numeric = guessing.guess_column(sight, "integer")
+    return replace(numeric, **_narrow(numeric, sight), why=why)
 
 
 def _learn_column(
-    series: Any, label: Any, dialect: Dialect | None, kinds: dict[str, str], rows: int
+    series: Any, name: str, dialect: Dialect | None, kinds: dict[str, str], rows: int
 ) -> Column:
-    """The column of a label, as it is guessed unless `kinds` says otherwise."""
-    name = label_text(label)
+    """The column of a name, as it is guessed unless `kinds` says otherwise."""
     stored = storage_of(series, name) if dialect is None else Storage("str", "text")
     sight = count_texts(series, name, stored)
     column = guessing.guess_column(sight, kinds.get(name, kinds.get("*")))
-    column = _narrow(column, sight) if rows else column
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return replace(column, unforeseen=share_of_new(0, rows))
-    if sight.storage == Storage("str", "text"):
-        return replace(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
-    return column
+    changes = _narrow(column, sight) if rows else {}
+    if stored == Storage("str", "text"):
+        changes["storage"] = Storage(guessing.reader_dtype(column, sight), "text")
+    return replace(column, **changes) if changes else column
 
 
 def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iterable[str]) -> None:

@@ -53,9 +53,15 @@ class TableRows(Rows):
         """The first bytes of a text file."""
 
     def learn_format(
-        self, train: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], seed: int
+        self,
+        train: np.ndarray,
+        kinds: dict[str, str],
+        drop: tuple[str, ...],
+        seed: int,
+        on_progress: RowProgress,
     ) -> Format:
-        return learn_table_format(self.teach(train, seed), self.dialect, kinds, drop, len(train))
+        rows = self.teach(train, seed)
+        return learn_table_format(rows, self.dialect, kinds, drop, len(train), on_progress)
 
     def reserve_unseen(self, format: Format, train: Events) -> Format:
         return reserve_unseen(format, train.codes)

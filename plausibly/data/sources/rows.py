@@ -48,7 +48,12 @@ class Rows(ABC):
 
     @abstractmethod
     def learn_format(
-        self, train: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], seed: int
+        self,
+        train: np.ndarray,
+        kinds: dict[str, str],
+        drop: tuple[str, ...],
+        seed: int,
+        on_progress: RowProgress,
     ) -> Format:
         """The format, from the rows at these places, which rise."""
 
@@ -90,7 +95,12 @@ class ArrayRows(Rows):
             raise UserError(f"{self.text} has no {'entries' if self.count else 'rows'}")
 
     def learn_format(
-        self, train: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], seed: int
+        self,
+        train: np.ndarray,
+        kinds: dict[str, str],
+        drop: tuple[str, ...],
+        seed: int,
+        on_progress: RowProgress,
     ) -> Format:
         format = self._learn(self.whole[train], kinds, drop)
         return format if self.labels is None else self._learn_labels(format, train)

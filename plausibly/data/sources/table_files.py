@@ -193,7 +193,7 @@ class StreamRows(TableRows):
         """The events of each piece, and the number of rows before it."""
         first = 0
         for frame in self.file.frames(ROWS_PER_PIECE):
-            on_progress(first, self.count)
+            on_progress(first * len(self.names), self.count * len(self.names))
             with counting_rows_from(first):
                 events = format.events(frame)
             yield first, events

@@ -45,10 +45,10 @@ class Category(Discrete):
         return np.asarray(counts / counts.sum())
 
     def _log_within(self, values: np.ndarray) -> np.ndarray:
-        nats, shared = np.zeros(values.shape), values >= self.levels
-        nats[shared] = (
-            np.log(self._rare_probabilities[values[shared] - self.levels]) if shared.any() else 0
-        )
+        nats = np.zeros(values.shape)
+        if self.rare:
+            shared = values >= self.levels
+            nats[shared] = np.log(self._rare_probabilities[values[shared] - self.levels])
         return nats
 
     def _through(self, coder: AnyCoder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:

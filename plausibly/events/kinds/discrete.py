@@ -48,9 +48,11 @@ class Discrete(Kind):
     """A kind whose events are its codes."""
 
     def standardise(self, values: np.ndarray) -> np.ndarray:
+        foreseen = values > OTHER
+        if foreseen.all():
+            return self._code(values)
         hole, other = values == MISSING, values == OTHER
         self._refuse(hole, other)
-        foreseen = ~(hole | other)
         codes = np.full(values.shape, self.regular, dtype=np.int64)
         codes[hole] = self.codes - 1 if self.missing else self.regular
         codes[foreseen] = self._code(values[foreseen])
@@ -60,7 +62,9 @@ class Discrete(Kind):
         return events.astype(np.int64)
 
     def log_within(self, values: np.ndarray) -> np.ndarray:
-        foreseen = (values != MISSING) & (values != OTHER)
+        foreseen = values > OTHER
+        if foreseen.all():
+            return self._log_within(values)
         nats = np.zeros(values.shape)
         nats[foreseen] = self._log_within(values[foreseen])
         return nats

@@ -120,13 +120,18 @@ class Grid(Discrete):
     def without_rows(self, codes: np.ndarray) -> tuple[int, ...]:
         """The intervals, by their places on the line, that none of the codes is of."""
         intervals, _ = self._cells
-        return tuple(np.flatnonzero((intervals >= 0) & ~np.isin(intervals, codes)).tolist())
+        unseen = np.ones(self.codes, dtype=bool)
+        unseen[codes] = False
+        return tuple(np.flatnonzero((intervals >= 0) & unseen[intervals]).tolist())
 
     def log_within(self, values: np.ndarray) -> np.ndarray:
         nats = super().log_within(values)
-        if not self.unseen:
-            return nats
-        return nats - np.log(len(self.unseen) + 1) * (self.standardise(values) == self.other_code)
+        return nats - self._log_others * (values == OTHER) if self.unseen else nats
+
+    @cached_property
+    def _log_others(self) -> float:
+        """log of how many intervals share the open code with all else."""
+        return float(np.log(len(self.unseen) + 1))
 
     def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Three arrays: which values are points; each one's index among points; its place among the others."""
@@ -153,6 +158,8 @@ class Grid(Discrete):
             outer = interval == end
             distance = way * (place[outer] - first)
             nats[outer] = -distance * np.log1p(1 / mean) - np.log1p(mean)
+        if self.unseen:
+            nats -= self._log_others * (self._cells[0][interval] < 0)
         nats[is_point] = np.log(self._point_shares[index[is_point]])
         return nats
 

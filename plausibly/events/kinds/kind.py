@@ -20,6 +20,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -205,7 +206,7 @@ def check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
     if (
         not edges
         or any(low >= high for low, high in pairwise(edges))
-        or not all(np.isfinite(edges))
+        or not all(map(isfinite, edges))
     ):
         raise ValueError("edges are finite numbers, at least one, each above the one before")
     if len(tails) != 2 or not all(0 < mean < MAX_TAIL for mean in tails):
