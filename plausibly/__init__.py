@@ -54,3 +54,7 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'plausibly' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

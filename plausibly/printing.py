@@ -6,7 +6,9 @@ data are printed as they are, unless a terminal would read them.
 
 from __future__ import annotations
 
+import html
 import io
+import math
 import os
 import re
 import sys
@@ -23,6 +25,7 @@ CONTROL_CHARACTERS = re.compile(
 
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 INDENT = 2  # spaces before what goes on from the line above
+MIN_PLAIN, MAX_PLAIN = 1e-4, 1e15  # between which numbers have no power of ten
 MIN_WIDTH = 40  # columns; a narrower terminal folds lines itself
 
 
@@ -31,6 +34,37 @@ def visible(text: object) -> str:
     return CONTROL_CHARACTERS.sub(
         lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text)
     )
+
+
+def format_measure(value: float) -> str:
+    """A number to four digits, those before the point always whole: `0.05237`, `17,660`."""
+    return f"{value:,.0f}" if 10_000 <= abs(value) < MAX_PLAIN else f"{value:.4g}"
+
+
+def format_numbers(values: Sequence[float]) -> list[str]:
+    """The numbers of a column, all with the same places behind the point: four digits of the largest."""
+    sizes = [abs(value) for value in values if math.isfinite(value)]
+    largest = max(sizes, default=0.0)
+    if largest and not MIN_PLAIN <= largest < MAX_PLAIN:
+        return [f"{value:.3e}" for value in values]
+    whole = all(size == int(size) for size in sizes)
+    places = 0 if whole else max(0, 3 - math.floor(math.log10(largest)))
+    form = f"{',' if largest >= 10_000 else ''}.{places}f"
+    least = 10.0**-places
+    lost = min(values, default=0) >= 0 and largest <= 1
+    return [
+        f"<{least:{form}}" if lost and 0 < value < least / 2 else f"{value:{form}}"
+        for value in values
+    ]
+
+
+def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table for a notebook."""
+    head = "".join(f"<th>{html.escape(heading)}</th>" for heading in headings)
+    body = (
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def escape_lines(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -172,7 +172,9 @@ class QueryPrintout:
 
     def blocks(self) -> Iterator[Block]:
         frame = self.found.frame
-        yield frame_table(frame.head(MAX_ROWS_SHOWN))
+        shares = frame.iloc[:, 0].astype(str).str.startswith("p(") & (not self.found.levels)
+        table, rest = frame_table(frame[~shares].head(MAX_ROWS_SHOWN)), frame_table(frame[shares])
+        yield replace(table, rows=table.rows + rest.rows)  # probabilities are not in its unit
         line = self.found.note
         if self.found.entropy_bits is not None:
             kind = "differential entropy" if self.found.differential else "entropy"

@@ -15,6 +15,7 @@ from plausibly.cli.layout import lay_out
 from plausibly.cli.options import BoardOptions, CommonOptions
 from plausibly.errors import UserError
 from plausibly.printing import (
+    format_numbers,
     print_data,
     print_error,
     print_heading,
@@ -163,11 +164,15 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def frame_table(frame: pd.DataFrame) -> ConsoleTable:
-    """A data frame as a table."""
-    rows = frame.to_numpy(dtype=object)
-    return ConsoleTable(
-        list(frame.columns), [[format_cell(value) for value in row] for row in rows]
-    )
+    """A data frame as a table, in each column of numbers as many places behind the point."""
+    columns = [format_cells(frame.iloc[:, place].tolist()) for place in range(frame.shape[1])]
+    return ConsoleTable(list(frame.columns), [list(row) for row in zip(*columns, strict=True)])
+
+
+def format_cells(values: Sequence[Any]) -> list[str]:
+    """Formats the values of a column: numbers alike, and others as they are."""
+    numbers = iter(format_numbers([value for value in values if isinstance(value, float)]))
+    return [next(numbers) if isinstance(value, float) else str(value) for value in values]
 
 
 def board_blocks(board: Board, options: BoardOptions) -> Iterator[Block]:
@@ -184,11 +189,6 @@ def board_blocks(board: Board, options: BoardOptions) -> Iterator[Block]:
             reason = row.refusal.removeprefix(f"{row.model}: ")
             yield f"{row.model} refused: {reason}"
     yield board.caption() if options.explain else board.legend()
-
-
-def format_cell(value: Any) -> str:
-    """Formats a value of a row: four digits of a number."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def format_value(value: Any) -> str:

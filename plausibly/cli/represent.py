@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Block, format_cell, frame_table, print_result
+from plausibly.cli.console import Block, frame_table, print_result
 from plausibly.cli.deliver import deliver, deliver_to_file
 from plausibly.cli.options import CommonOptions, GuardFormulas, OwnModel
 from plausibly.cli.progress import row_meter
@@ -135,8 +135,9 @@ class LatentsPrintout:
         if self.out is not None:
             yield f"{columns:,} latents of {rows:,} rows in {self.out}"
             return
-        for row in [range(columns), *self.latents.tolist()]:
-            yield ",".join(format_cell(value) for value in row)
+        yield ",".join(map(str, range(columns)))
+        for row in self.latents.tolist():
+            yield ",".join(f"{value:.4g}" for value in row)
 
 
 @app.command

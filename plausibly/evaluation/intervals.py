@@ -16,9 +16,11 @@ how often each interval that is printed holds what it should.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite, nan, sqrt
+from math import floor, isfinite, log10, nan, sqrt
 
 import numpy as np
+
+from plausibly.printing import format_measure
 
 MIN_UNITS = 50  # rows, or groups of rows
 NO_DRAWS = np.empty(0)
@@ -179,6 +181,15 @@ def with_error(value: float, error: float | None, form: str = ".4f") -> str:
     return f"{value:{form}}" + (
         f" ± {error:{form.lstrip('+')}}" if error is not None and isfinite(error) else ""
     )
+
+
+def round_to_error(value: float, error: float | None) -> str:
+    """A number and its standard error, both to the place of the error's second digit: `58,700 ± 2,800`, `12.000 ± 0.071`."""
+    if not error or not isfinite(error):
+        return format_measure(value) + (" ± 0" if error == 0 else "")
+    places = 1 - floor(log10(error))
+    form = f"{',' if abs(value) >= 10_000 else ''}.{max(places, 0)}f"
+    return f"{round(value, places):{form}} ± {round(error, places):{form}}"
 
 
 def rows_text(rows: int, groups: np.ndarray | None) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import isfinite
 from typing import Any
 
-from plausibly.evaluation.intervals import Interval
+from plausibly.evaluation.intervals import Interval, round_to_error
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,4 @@ class Number:
         ]
 
     def __str__(self) -> str:
-        return f"{self.value:.4g}" + (f" ± {self.standard_error:.2g}" if self._sure else "")
-
-    @property
-    def _sure(self) -> bool:
-        return self.standard_error is not None and isfinite(self.standard_error)
+        return round_to_error(self.value, self.standard_error)

@@ -176,13 +176,13 @@ class StrataPass:
 
 
 def stratification_refusal(
-    model: type[TractableModel], schema: Schema, context: Sequence[int]
+    model: type[TractableModel], schema: Schema, context: Sequence[int], name: str = "the context"
 ) -> str | None:
-    """Why the model cannot have these variables as its context, or None."""
+    """Why the model cannot have these variables, called `name`, as its context, or None."""
     if len(context) != 1 or not 0 <= context[0] < schema.size:
         return f"{len(context)} variables are the context; counting models take one label"
     if schema.kinds[context[0]].continuous:
-        return f"variable {context[0]} is a real number; the context of a counting model is a label"
+        return f"{name} is a real number; the context of a counting model is a label"
     if schema.size == 1:
         return "there is nothing beside the label"
     return model.accepts(schema.first(tuple(i for i in range(schema.size) if i != context[0])))

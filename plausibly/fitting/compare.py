@@ -105,8 +105,10 @@ def reasons_to_refuse(
     kinds: Mapping[str, type[Trainable]], dataset: Dataset, context: Sequence[int]
 ) -> dict[str, str]:
     """The reason of each model that does not accept the data."""
+    columns = dataset.format.names
     reasons = {
-        name: building_refusal(kind, dataset.schema, context) for name, kind in kinds.items()
+        name: building_refusal(kind, dataset.schema, context, columns)
+        for name, kind in kinds.items()
     }
     return {name: reason for name, reason in reasons.items() if reason}
 

@@ -18,6 +18,7 @@ from plausibly.evaluation.likelihood.likelihood import (
     likelihood_difference,
 )
 from plausibly.evaluation.numbers import Number
+from plausibly.printing import html_table
 from plausibly.runs.record import Coded
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class BoardRow:
         return self.run is not None and self.run.record.status == "interrupted"
 
 
-@dataclass
+@dataclass(repr=False)
 class Board:
     """Rows in the order in which they were fitted; `ranked` puts the best first."""
 
@@ -299,13 +300,18 @@ class Board:
             return f" All numbers are log p of the other columns given {list_context(run)}."
         return f" {run.names[run.model.context[0]]} is summed out: log p(x) = log sum_y p(y) p(x | y) over its values y."
 
+    def __repr__(self) -> str:
+        best = self.best
+        told = ""
+        if best and best.test:
+            number = with_error(best.test.value, best.test.standard_error, ".3f")
+            told = f", best {self.label(best)} {best.test.sign} {number} nats per row"
+        refused = sum(bool(row.refusal) for row in self.rows)
+        others = f", {refused} refused" if refused else ""
+        return f"<Board of {self.data}: {len(self.rows) - refused} models{told}{others}>"
+
     def _repr_html_(self) -> str:
-        headings, rows = self.cells()
-        head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"
+        return f"{html_table(*self.cells())}<p>{html.escape(self.caption())}</p>"
 
 
 def format_health(health: dict[str, float]) -> str:

@@ -30,14 +30,15 @@ def takes_context(kind: type[Trainable]) -> bool:
 
 
 def building_refusal(
-    kind: type[Trainable], schema: Schema, context: Sequence[int] = ()
+    kind: type[Trainable], schema: Schema, context: Sequence[int] = (), names: Sequence[str] = ()
 ) -> str | None:
-    """Why the model cannot be built for such data, given such a context, or None."""
+    """Why the model cannot be built for such data, given such a context, or None; with `names` of variables, where known."""
     if not context or takes_context(kind):
         return kind.accepts(schema)
     if not issubclass(kind, TractableModel):
         return f"{model_name(kind)}: it takes no context"
-    reason = stratification_refusal(kind, schema, context)
+    called = [names[context[0]]] if names else []
+    reason = stratification_refusal(kind, schema, context, *called)
     return None if reason is None else reason if ": " in reason else f"{model_name(kind)}: {reason}"
 
 

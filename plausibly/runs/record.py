@@ -274,6 +274,8 @@ def read_document(path: Path) -> dict[str, Any]:
     file = path / "run.json"
     refuse_name(path)
     if not file.is_file():
+        if inside := sorted(str(own.parent) for own in path.glob("*/run.json")):
+            raise UserError(f"{path} is no run but a folder of runs; name one: {', '.join(inside)}")
         raise UserError(
             f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it"
         )

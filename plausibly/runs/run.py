@@ -49,6 +49,7 @@ from plausibly.evaluation.samples.comparison import (
 from plausibly.evaluation.samples.features import Extractor
 from plausibly.evaluation.samples.readers import ClassifierFeatures, label_place
 from plausibly.evaluation.samples.samples import SAMPLE_ROWS, ReferenceRows, Samples, check_rows
+from plausibly.printing import html_table
 from plausibly.runs.building import build, check_size
 from plausibly.runs.fitted import Fitted
 from plausibly.runs.model_classes import record_class
@@ -330,6 +331,12 @@ class Run(Fitted):
         number = f", {test.sign} {test.value:.4f} {test.unit}" if test else ""
         beside = f" with {kept.model}" if kept else ""
         return f"<Run {self.path}: {self.record.model}{beside}, {self.record.parameters:,} parameters{number}>"
+
+    def _repr_html_(self) -> str:
+        test, data = self.record.test, self.record.data.name
+        number = f"{test.sign} {test.value:.4f} {test.unit}" if test else "none"
+        cells = [self.record.model, data, number, f"{self.record.parameters:,}", str(self.path)]
+        return html_table(["model", "data", "test log-likelihood", "parameters", "run"], [cells])
 
 
 def reload_data(origin: Origin, rows: dict[str, int], path: Path) -> Dataset:

@@ -19,6 +19,8 @@ COMMANDS = (
     "compare houses.csv --models chow_liu,gaussian,independent --out c",
     "fit houses.csv --model vae --steps 5 --out v --wide --explain",
     "fit houses.csv --model independent --context price --kind price=real",
+    "compare houses.csv --models chow_liu --context price_in_dollars_of_the_year_of_sale --kind "
+    "price_in_dollars_of_the_year_of_sale=real --out p",
     "fit houses.csv --model independent --out i --budget 5min",
     "data houses.csv",
     "data digits-binary",
@@ -36,6 +38,7 @@ COMMANDS = (
     "classify c/chow_liu houses.csv --target has_swimming_pool",
     "classify c/chow_liu houses.csv --target price_in_dollars_of_the_year_of_sale",
     "sample c/chow_liu -n 3 --out s.csv",
+    "sample c -n 2",
     "sample c/chow_liu --given cellar=yes",
     "impute c/chow_liu houses.csv --out full.csv",
     "compress c/chow_liu houses.csv h.bin",
@@ -159,6 +162,16 @@ def test_a_wide_board_has_all_columns_and_explains_them(printed):
     (table,) = (block for block in blocks if isinstance(block, ConsoleTable))
     assert {"family", "bits/variable", "reconstruction error"} <= set(table.headings)
     assert any("1.443 bits" in block for block in blocks if isinstance(block, str))
+
+
+def test_errors_name_what_would_have_worked(printed):
+    told = {line: block for line, block in printed if isinstance(block, str)}
+    inside = "c/chow_liu, c/independent"
+    assert told["sample c -n 2"].endswith(f"c is no run but a folder of runs; name one: {inside}")
+    assert told[COMMANDS[4]].endswith("cannot read '5min' as a time; use 5m, 300s or 1h")
+    lines = [block for line, block in printed if line == COMMANDS[3] and isinstance(block, str)]
+    column = "price_in_dollars_of_the_year_of_sale is a real number"
+    assert any(line.startswith(f"chow_liu refused: {column}") for line in lines)
 
 
 def test_lines_that_go_to_a_file_are_left_whole(monkeypatch, capsys):

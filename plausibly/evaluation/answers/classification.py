@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CALIBRATION_BINS = 10
+ROWS_SHOWN = 10  # in a notebook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classification:
     """Probabilities of the `labels`, (rows, labels), each row of sum 1, and the place of the true label, -1 where unknown.
 
@@ -120,6 +122,13 @@ class Classification:
         return pd.DataFrame(
             columns | {f"p({name})": self.probabilities[:, k] for k, name in enumerate(self.labels)}
         )
+
+    def __repr__(self) -> str:
+        return f"<Classification of {len(self.truth):,} rows, {len(self.labels):,} labels: {self.line()}>"
+
+    def _repr_html_(self) -> str:
+        table = self.frame().head(ROWS_SHOWN).to_html(index=False)
+        return f"{table}<p>{html.escape(self.line())}</p>"
 
     def line(self) -> str:
         """The same in words."""

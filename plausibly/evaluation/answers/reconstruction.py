@@ -122,8 +122,8 @@ def format_errors(errors: Mapping[str, ReconstructionError], most: int = 3) -> s
 
 
 def format_error(unit: str, error: ReconstructionError) -> str:
-    """One of them with its standard error: `3.10 ± 0.20% of cells wrong`, `2.41 ± 0.1 levels`."""
+    """One of them with its standard error: `3.10 ± 0.20% of cells wrong`, `2.41 ± 0.10 levels`."""
     if unit == WRONG_SHARE:
         spread = None if error.standard_error is None else 100 * error.standard_error
         return f"{intervals.with_error(100 * error.value, spread, '.2f')}% of cells wrong"
-    return f"{intervals.with_error(error.value, error.standard_error, '.3g')} {unit}"
+    return f"{intervals.round_to_error(error.value, error.standard_error)} {unit}"

@@ -22,6 +22,7 @@ from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with
 from plausibly.events.kinds import Kind
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.outcomes.outcome import Single
+from plausibly.printing import format_measure
 from plausibly.tasks.query import QueryOutcome
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ class Regression:
             loss = f"log loss {told} nats = {found['log_loss'] / log(2):.4f} bits (lower is better)"
         return (
             f"{rows_text(self.rows, self._groups)} with a known number: mean absolute error of the median "
-            f"{found['mean_absolute_error']:.4g}, root mean squared error of the mean "
-            f"{found['root_mean_squared_error']:.4g}, {loss}; "
+            f"{format_measure(found['mean_absolute_error'])}, root mean squared error of the mean "
+            f"{format_measure(found['root_mean_squared_error'])}, {loss}; "
             f"{found['interval_90']:.1%} inside the 90 % interval; PIT uniform with p = {found['pit_p_value']:.3g}"
             f"{self._notes()}"
         )

@@ -7,6 +7,7 @@ what would be perfect, and how sure it is.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -39,6 +40,7 @@ from plausibly.evaluation.samples.tables import (
 )
 from plausibly.evaluation.samples.two_samples import mmd_number, two_sample_auc
 from plausibly.evaluation.samples.usefulness import MAX_LEVELS, PredictionContest, usefulness
+from plausibly.printing import html_table
 
 if TYPE_CHECKING:
     from plausibly.data.dataset import Relation
@@ -92,7 +94,7 @@ class ReferenceRows:
     relations: Sequence[Relation] = ()  # that hold in all training rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Samples:
     """The numbers by their keys, in the order in which they are read, and why others are missing."""
 
@@ -107,6 +109,13 @@ class Samples:
 
     def __getitem__(self, name: str) -> Number:
         return self.numbers[name]
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{NUMBER_NAMES[name]} {number}" for name, number in self.numbers.items())
+        return f"<{self.rows:,} samples beside as many held-out rows: {told}>"
+
+    def _repr_html_(self) -> str:
+        return f"{html_table(*self.table())}<p>{html.escape(self.title())}</p>"
 
     def to_json(self) -> dict[str, Any]:
         """Each value under its key; all about it under `numbers`."""
