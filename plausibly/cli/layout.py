@@ -77,7 +77,7 @@ def lay_out(
 
 def set_aside(columns: list[Column], width: int) -> tuple[list[Column], list[Column]]:
     """The columns that stand side by side, and the long texts that stand under their rows, as few as will do."""
-    beside, below = list(columns), []
+    beside, below = list(columns), list[Column]()
     for column in reversed(columns[1:]):
         if fits(beside, width):
             break

@@ -83,8 +83,8 @@ def judge_distance(fit: Fit, dataset: Dataset) -> float:
 
 def cost_of_generality(choice: Choice) -> str:
     """The words for what a model loses that answers any question; nothing where the best one does, or none of them."""
-    best, general = choice.best.record, choice.any_order and choice.any_order.record
-    if general is None or choice.best is choice.any_order:
+    if choice.any_order is None or choice.best is choice.any_order:
         return ""
-    worse = best.validation - general.validation
+    general = choice.any_order.record
+    worse = choice.best.record.validation - general.validation
     return f"{general.model}, which answers any question: {general.validation:.3f} ({worse:.3f} nats per row worse)"

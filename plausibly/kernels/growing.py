@@ -142,7 +142,7 @@ def _best_of_sums(own, targets, rows, least, whole, sums, low):  # type: ignore[
     for place in range(len(sums) - 1):
         if not sums[place, last]:
             continue
-        count += np.int64(sums[place, last])
+        count += int(sums[place, last])
         for t in range(last):
             left[t] += sums[place, t]
         if count >= least and len(rows) - count >= least:

@@ -37,9 +37,9 @@ class RealFeatures(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
         """(batch, n, width) from the events (batch, n) of the variables at `places`; of all without."""
-        tables = self.edges, self.gaps, self.steps
+        tables = [self.edges, self.gaps, self.steps]
         if places is not None:
-            tables = tuple(each.index_select(1, places) for each in tables)
+            tables = [each.index_select(1, places) for each in tables]
         x = x.to(self.edges.dtype)
         compiled = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
         return (loop_features if compiled else plain_features)(x, self.flags, *tables)

@@ -103,7 +103,7 @@ def factorize_texts(cells: Any) -> tuple[np.ndarray, list[str]]:
         return index, np.asarray(distinct, dtype=object).tolist()
     places: dict[str | None, int] = {None: -1}
     index = [places.setdefault(text, len(places) - 1) for text in pa.array(cells).to_pylist()]
-    return np.array(index, dtype=np.int64), list(places)[1:]
+    return np.array(index, dtype=np.int64), [text for text in places if text is not None]
 
 
 def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str]]) -> list[str]:
