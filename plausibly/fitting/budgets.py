@@ -14,7 +14,7 @@ from plausibly.training.estimates import pass_seconds, step_seconds
 from plausibly.training.loop import Training
 
 TEST_SHARE = 0.2  # of the budget, for the choice, the test and the page
-MAX_SHARE = 0.6  # of what is left of it, that one fit may need while others wait
+MAX_SHARE = 0.75  # of what is left of it, that one fit may need while others wait
 MIN_STEPS = 300  # steps before which a network is of no use
 MAX_UNASKED_SECONDS = 600.0  # of a fit that nobody named, where there is no budget
 
