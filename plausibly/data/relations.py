@@ -99,8 +99,10 @@ def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
     own = index[:, place]
     first = np.empty(size, dtype=np.int64)
     first[own[::-1]] = np.arange(len(own))[::-1]  # the earliest row of each value stays
-    again, likely = np.flatnonzero(first[own] < np.arange(len(own))), np.arange(index.shape[1])
-    for rows in (again[:FEW_ROWS], again[:TRIAL_ROWS], again[:FIRST_ROWS], again):
+    again = np.flatnonzero(first[own] < np.arange(len(own)))
+    few = again[:FEW_ROWS]
+    likely = np.flatnonzero((index[few] == index[first[own[few]]]).all(0))
+    for rows in (again[:TRIAL_ROWS], again[:FIRST_ROWS], again):
         here, before = np.ix_(rows, likely), np.ix_(first[own[rows]], likely)
         likely = likely[(index[here] == index[before]).all(0)]
     return likely[likely != place]

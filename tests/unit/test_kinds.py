@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise, product
 from math import prod
@@ -160,6 +161,20 @@ def test_repeats_are_coded_in_as_many_bits_as_they_say() -> None:
     bits = -kind.log_within(values).sum() / np.log(2)
     assert abs(8 * len(writer.payload) - bits) < 0.01 * bits + 64
     assert (kind.through(SymbolReader(writer.payload), codes, None) == values).all()
+
+
+@few
+@given(grids(), st.integers(0, 2**32 - 1))
+def test_a_probability_reserved_for_the_open_code_is_all_that_differs(
+    grid: Grid, seed: int
+) -> None:
+    known = replace(grid, open=True)
+    values = np.append(known.draw(np.arange(known.regular), np.random.default_rng(seed)), 10**6)
+    known.code(values)
+    reserved, anew = known.reserve(0.1), replace(known, unforeseen=0.1)
+    assert reserved == anew != known and reserved.to_json() == anew.to_json()
+    assert (reserved.code(values) == anew.code(values)).all()
+    assert (reserved.log_within(values) == anew.log_within(values)).all()
 
 
 def test_holes_and_the_unforeseen_have_codes_of_their_own() -> None:

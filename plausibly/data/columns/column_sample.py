@@ -27,6 +27,7 @@ class ColumnSample:
     """A training column as the guesses see it: distinct texts, how often each occurs, and the holes.
 
     `marks`: fields of a column, `marks` and `marked`, and of one of numbers `point`, that say how the texts were found.
+    `narrow`: where all texts are numbers, those between which none lies are to have the open code.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ColumnSample:
     holes: int
     hole: str = ""
     marks: dict[str, Any] = field(default_factory=dict)
+    narrow: bool = False
 
     @cached_property
     def rows(self) -> int:
@@ -104,11 +106,12 @@ class ColumnSample:
         return replace(self, texts=texts, marks=self.marks | {"point": ","})
 
 
-def count_texts(series: Any, name: str, storage: Storage) -> ColumnSample:
+def count_texts(series: Any, name: str, storage: Storage, narrow: bool = False) -> ColumnSample:
     """Counts a column's distinct texts; in a text file an empty cell is a hole."""
     index, texts = texts_of(series, name, storage.time_texts)
     counts = np.bincount(index[index >= 0], minlength=len(texts))
     shown = [bool(n and (storage.exact or t)) for t, n in zip(texts, counts.tolist(), strict=True)]
     if not all(shown):
         texts, counts = [*compress(texts, shown)], counts[shown]
-    return ColumnSample(name, storage, texts, counts, len(index) - int(counts.sum()))
+    holes = len(index) - int(counts.sum())
+    return ColumnSample(name, storage, texts, counts, holes, narrow=narrow)

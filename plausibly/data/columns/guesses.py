@@ -212,7 +212,10 @@ def _lattice(
 ) -> dict[str, Any]:
     """The fields of a column of whole numbers, each seen so many times; a step is one of them, or of a larger unit."""
     step, start = numbers.number_lattice(units, counts)
-    kind = numbers.learn_grid((units - start) // step, counts, sight.holes > 0)
+    values = (units - start) // step
+    kind = numbers.learn_grid(values, counts, sight.holes > 0)
+    if sight.narrow and len(counts) == len(sight.counts):
+        kind = replace(kind, unseen=kind.without_rows(kind.code(values)))
     return sight.marks | {"step": step * unit, "start": start * unit, "kind": kind}
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.column import Column
-from plausibly.data.columns.column_sample import ColumnSample, count_texts
+from plausibly.data.columns.column_sample import count_texts
 from plausibly.data.columns.guesses import KEY_REASON
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
@@ -26,6 +26,7 @@ from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.events.kinds import Category, Grid
 
 COLUMNS_PER_REPORT = 500  # after which progress is told
+TEXT = Storage("str", "text")
 
 
 def learn_table_format(
@@ -92,7 +93,7 @@ def _reserve_share(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
         once = int((counts == 1).sum()) + kind.rare.count(1)
     elif isinstance(kind, Grid) and kind.unseen:
         once = int((np.bincount(codes) == 1).sum())
-    return replace(column, kind=replace(kind, unforeseen=share_of_new(once, len(codes))))
+    return replace(column, kind=kind.reserve(share_of_new(once, len(codes))))
 
 
 def share_of_new(once: int, rows: int) -> float:
@@ -112,18 +113,6 @@ def _refuse_all_aside(columns: Sequence[Column], rows: int) -> None:
         )
 
 
-def _narrow(column: Column, sight: ColumnSample) -> dict[str, Any]:
-    """The kind, where it changes: where all these numbers are foreseen, those between which none lies have the open code."""
-    if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
-        return {}
-    holes = {column.hole, *column.marks}
-    known = [text for text in sight.texts if text not in holes]
-    codes = column.kind.code(column.parse(column.own_texts(known, sight.storage.kind)))
-    if (codes == column.kind.other_code).any():
-        return {}
-    return {"kind": replace(column.kind, unseen=column.kind.without_rows(codes))}
-
-
 def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
     """The column; where it is a key that others follow from, and are not there in its order, its numbers instead."""
     if not isinstance(column, AsideColumn) or column.why != KEY_REASON:
@@ -138,24 +127,22 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
     ):
         return column
     why = "whole numbers, of which others are a smooth function"
-    sight = count_texts(frame[label], column.name, column.storage)
-    numeric = guessing.guess_column(sight, "integer")
-    return replace(numeric, **_narrow(numeric, sight), why=why)
+    sight = count_texts(frame[label], column.name, column.storage, narrow=True)
+    return replace(guessing.guess_column(sight, "integer"), why=why)
 
 
 def _learn_column(
     series: Any, name: str, dialect: Dialect | None, kinds: dict[str, str], rows: int
 ) -> Column:
     """The column of a name, as it is guessed unless `kinds` says otherwise."""
-    stored = storage_of(series, name) if dialect is None else Storage("str", "text")
-    sight = count_texts(series, name, stored)
+    stored = storage_of(series, name) if dialect is None else TEXT
+    sight = count_texts(series, name, stored, narrow=rows > 0)
     column = guessing.guess_column(sight, kinds.get(name, kinds.get("*")))
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return replace(column, unforeseen=share_of_new(0, rows))
-    changes = _narrow(column, sight) if rows else {}
-    if stored == Storage("str", "text"):
-        changes["storage"] = Storage(guessing.reader_dtype(column, sight), "text")
-    return replace(column, **changes) if changes else column
+    if stored != TEXT:
+        return column
+    return replace(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
 
 
 def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iterable[str]) -> None:

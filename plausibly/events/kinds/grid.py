@@ -54,6 +54,8 @@ class Grid(Discrete):
         super().__post_init__()
 
     def _check_shares(self) -> None:
+        if not self.repeats and not self.shares:
+            return
         if len(self.shares) != len(self.repeats) or set(self.repeats) & set(self.atoms):
             raise ValueError("a repeat is no atom, and each has a share")
         crowded = (self._left < 1)[1:-1] & (np.diff(self._gaps) <= 0)
@@ -144,6 +146,8 @@ class Grid(Discrete):
 
     def _code(self, values: np.ndarray) -> np.ndarray:
         is_point, index, place = self._locate(values)
+        if is_point.all():
+            return np.asarray(self._point_codes[index])
         intervals, _ = self._cells
         codes = intervals[np.searchsorted(self._gaps, place, side="right")]
         codes[codes < 0] = self.regular
@@ -152,6 +156,8 @@ class Grid(Discrete):
 
     def _log_within(self, values: np.ndarray) -> np.ndarray:
         is_point, index, place = self._locate(values)
+        if is_point.all():
+            return np.asarray(np.log(self._point_shares[index]))
         interval = np.searchsorted(self._gaps, place, side="right")
         nats: np.ndarray = np.log(self._left[interval]) - np.log(self._widths[interval])
         for end, mean, first, way in self._ends:

@@ -18,10 +18,11 @@ Values are numpy arrays: int64 for `Category`, `Level` and `Grid`, float64 for `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -170,6 +171,12 @@ class Kind(ABC):
         Of whole numbers the smallest that is as far up.
         """
         raise TypeError(f"values of kind {type(self).__name__} have no open ends")
+
+    def reserve(self, share: float) -> Self:
+        """The kind with such a probability of its open code; what is worked out of all else stays."""
+        reserved = copy(self)
+        object.__setattr__(reserved, "unforeseen", share)
+        return reserved
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.word, **asdict(self)}
