@@ -117,8 +117,9 @@ def print_line(text: object = "") -> None:
 
 
 def print_heading(text: str) -> None:
-    """Prints a line of a table's heading, on a terminal in bold."""
-    print(f"{BOLD}{visible(text)}{PLAIN}" if sys.stdout.isatty() else visible(text))
+    """Prints a line of a table's heading, in bold on a terminal that knows it."""
+    bold = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    print(f"{BOLD}{visible(text)}{PLAIN}" if bold else visible(text))
 
 
 def print_error(text: object) -> None:
