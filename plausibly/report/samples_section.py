@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from markupsafe import Markup
+from torch import Tensor
 
 from plausibly.capabilities import Model
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events
 from plausibly.report import samples, scales, tables
 from plausibly.report.sections import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PageSection, format_of
 from plausibly.report.subjects import Subject
+from plausibly.report.wide_tables import choose_columns, keep_columns
 
 Pair = tuple[int, int, float]  # two columns, and how remarkable they are together
 
@@ -57,7 +58,12 @@ def _images_lead(dataset: Dataset | None) -> str:
 def _columns(subject: Subject, dataset: Dataset) -> PageSection:
     """Marginals, and the pairs that depend on each other most."""
     events, word = samples.real_events(dataset)
-    made = draw_rows(subject, dataset)
+    codes, columns = draw_subject(subject), dataset.schema.size
+    looked_at = choose_columns(dataset, events.codes, codes)
+    if len(looked_at) < columns:
+        dataset, codes = keep_columns(dataset, looked_at), codes[:, looked_at]
+        events, word = samples.real_events(dataset)
+    made = scales.draw_values(dataset.format, codes)
     real, fake = (
         scales.make_plotted_rows(dataset.format, events),
         scales.make_plotted_rows(dataset.format, made),
@@ -72,20 +78,21 @@ def _columns(subject: Subject, dataset: Dataset) -> PageSection:
     few = f" (the {len(dataset.test):,} test rows are too few to draw)"
     beside = f"{len(real):,} real {word}{'' if word == 'test rows' else few}"
     drawn = f"{len(fake):,} samples of {subject.label}"
-    leads = list(columns_leads(beside, drawn, len(chosen), len(all_scales)))
+    leads = list(columns_leads(beside, drawn, len(chosen), len(all_scales), columns))
     return PageSection(leads, plots=plots + matrix)
 
 
-def draw_rows(subject: Subject, dataset: Dataset) -> Events:
-    """Samples of a model that has a distribution."""
+def draw_subject(subject: Subject) -> Tensor:
+    """Codes of samples of a model that has a distribution."""
     model = subject.run.model
     assert isinstance(model, Model)
-    codes = samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled)
-    return scales.draw_values(dataset.format, codes)
+    return samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled)
 
 
-def columns_leads(beside: str, drawn: str, chosen: int, columns: int) -> Iterator[str]:
-    """The sentences before the marginals of some of the columns."""
+def columns_leads(
+    beside: str, drawn: str, chosen: int, looked_at: int, columns: int
+) -> Iterator[str]:
+    """The sentences before the marginals of some of the columns, of which not all are looked at."""
     yield (
         f"Gray: {beside}. Colour: {drawn}. The number is the "
         "share of rows that would have to move for the two to agree, chance included; the outermost bins are open."
@@ -93,6 +100,11 @@ def columns_leads(beside: str, drawn: str, chosen: int, columns: int) -> Iterato
     if chosen < columns:
         some = f"{chosen} of {columns:,} columns"
         yield f"Shown are the {some} where the two differ most, worst first."
+    if looked_at < columns:
+        yield (
+            f"They, and pairs, are of the {looked_at:,} columns whose shares of codes differ most; "
+            "the others are left out here."
+        )
 
 
 def telling_pairs(apart: list[Pair], dependent: list[Pair]) -> dict[str, list[Pair]]:

@@ -26,7 +26,7 @@ from plausibly.events.kinds import Grid
 from plausibly.fitting.conditioning import data_origin
 from plausibly.fitting.untrained import initial_record
 from plausibly.models import MODELS
-from plausibly.report import figures, samples, scales, tables
+from plausibly.report import figures, samples, scales, tables, wide_tables
 from plausibly.report.abilities import capability_ladder
 from plausibly.report.page import write_report
 from plausibly.runs.board import Board, BoardRow
@@ -267,6 +267,26 @@ def test_wide_and_numeric_arrays(tmp_path: Path) -> None:
     )
     numbers = load(chance.normal(size=(300, 3)))
     written(board_of(numbers, tmp_path, "markov"), numbers, tmp_path)
+
+
+def test_of_wide_tables_the_columns_are_looked_at_that_differ_most(
+    people: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wide_tables, "MAX_COLUMNS", 3)
+    real = people.schema.event_codes(people.test.codes)
+    made = real.clone()
+    made[:, [1, 4]] = made[:, [1, 4]].flip(0)  # the same shares
+    made[:, 2], made[:, 3] = real[0, 2], real[0, 3]
+    made[: len(made) // 2, 0] = real[0, 0]
+    places = wide_tables.choose_columns(people, people.test.codes, made)
+    assert places == [0, 2, 3]
+    kept = wide_tables.keep_columns(people, places)
+    for part in ("train", "test", "shown"):
+        rows = people.format.rows(getattr(people, part))
+        same = kept.format.rows(getattr(kept, part))
+        assert same.equals(rows[[people.names[place] for place in places]])
+    _, reader = written(board_of(people, tmp_path, "independent"), people, tmp_path)
+    assert "of the 3 columns whose shares of codes differ most" in reader.text
 
 
 def test_a_column_that_never_varies_in_the_held_out_rows(tmp_path: Path) -> None:

@@ -284,6 +284,12 @@ def test_calibration_rows_are_read_again_only_where_their_file_is_another(
         opened.calibration()
 
 
+def test_documents_are_written_with_a_value_a_line_whatever_they_hold():
+    plain = {"a": [], "b": {}, "c": [1, [-0.0, 1e22, 1e-320], {"é": None}], "d": '\n\u2028"é'}
+    for document in (plain, plain | {"e": float("nan")}, plain | {"f": "\ud800"}):
+        assert seals.indent_document(document) == json.dumps(document, indent=1)
+
+
 def test_white_space_is_no_damage_and_an_edit_is_sealed(run, rows, cli, tmp_path):
     folder, sound = shutil.copytree(run.path, tmp_path / "run"), said(run.path, rows)
     record = json.loads((folder / "run.json").read_text())
