@@ -29,7 +29,7 @@ from plausibly.fitting.settings import Listener, Settings, general_arguments, se
 from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch_model
 from plausibly.models import MODELS
 from plausibly.runs.building import GENERAL_ARGUMENTS, building_refusal
-from plausibly.runs.model_classes import builtin_model, model_class
+from plausibly.runs.model_classes import builtin_model
 from plausibly.runs.record import BEST, Origin, Record, SearchSettings, read_record, write_record
 from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration
@@ -39,12 +39,12 @@ from plausibly.training.plan import Diverged
 def accepting_models(dataset: Dataset, chosen: Settings, tried: Sequence[str]) -> list[str]:
     """Those of the models `tried` by default that accept the data: those that count first, then by size."""
     context = chosen.arguments.get("context", ())
-    reasons = {name: building_refusal(model_class(name), dataset.schema, context) for name in tried}
+    reasons = {name: building_refusal(builtin_model(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
     given = {"context": context} if context else {}
-    sketches = {name: sketch_model(model_class(name), dataset, given) for name in names}
+    sketches = {name: sketch_model(builtin_model(name), dataset, given) for name in names}
     return sorted(names, key=lambda name: cost_order(sketches[name]))
 
 
@@ -62,7 +62,7 @@ def leave_out_slow(
     """
     most, kept = 2 * budget if budget else MAX_COUNTING_SECONDS, list[str]()
     for name in names:
-        sketch = sketch_model(model_class(name), dataset, {})
+        sketch = sketch_model(builtin_model(name), dataset, {})
         seconds = 0.0 if learns_by_steps(sketch) else counting_seconds((name, {}), dataset)
         if seconds > most:
             listener.log(left_out_line(name, seconds))
@@ -205,7 +205,7 @@ def fit_each(
     for waiting, name in zip(reversed(range(len(names))), names, strict=True):
         folder, own = path / MEMBERS / name, chosen
         if not (folder / "run.json").exists():
-            seconds = needs.get(name) or needed_seconds(model_class(name), dataset, chosen)
+            seconds = needs.get(name) or needed_seconds(builtin_model(name), dataset, chosen)
             if found and not clock.allows(seconds, waiting):
                 listener.log(left_out_line(name, seconds))
                 continue
@@ -229,11 +229,11 @@ def counting_needs(
     counting = [
         name
         for name in names
-        if not learns_by_steps(sketch_model(model_class(name), dataset, chosen.arguments))
+        if not learns_by_steps(sketch_model(builtin_model(name), dataset, chosen.arguments))
     ]
     return {
         name: 0.0
         if (path / MEMBERS / name / "run.json").exists()
-        else needed_seconds(model_class(name), dataset, chosen)
+        else needed_seconds(builtin_model(name), dataset, chosen)
         for name in counting
     }
