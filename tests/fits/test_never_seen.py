@@ -271,7 +271,7 @@ def test_commands_and_estimators_agree_on_a_new_shop(holes, tmp_path):
     )
     told = run.classify(new, "label")
     by_command = told.probabilities[:, list(told.labels).index("fraud")]
-    own = DensityClassifier("independent", random_state=0).fit(
+    own = DensityClassifier("chow_liu", random_state=0).fit(
         frame.drop(columns="label"), frame["label"]
     )
     by_estimator = own.predict_proba(new)[:, 0]
