@@ -627,7 +627,7 @@ def run(tmp_path_factory):
 def test_evaluate_tells_the_columns(run, cli):
     status, out, _ = cli("evaluate", run.path)
     assert (
-        status == 0 and "each given those before it in the model's order" in out and " pay " in out
+        status == 0 and "each given those before it in the model's order" in out and "\npay " in out
     )
     document = json.loads(cli("evaluate", run.path, "--json")[1])
     assert sum(column["nats"] for column in document["columns"]) == pytest.approx(
