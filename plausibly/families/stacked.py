@@ -1,11 +1,12 @@
 """Stacked conditionals: p(x_i | earlier) mixes laws that learn in different ways, its weights by EM on held-out rows.
 
-    p(x_i | earlier) = w_0 marginal + w_1 even + w_2 p(x_i | parent) + sum_f sum_s w_fs leaves_f(earlier) spread_s
+    p(x_i | earlier) = w_0 marginal + w_1 even + w_2 p(x_i | parent) + w_3 boosted(earlier)
+        + sum_f sum_s w_fs leaves_f(earlier) spread_s
 
 The parent is the earlier variable that tells held-out rows most. Forests are of trees grown by least squares; a leaf holds
 how many training rows have each code. Where codes are ordered, what the leaves say is also taken spread over near codes.
-Stacking is Wolpert's (1992), that of densities Smyth and Wolpert's (1999), forests are Breiman's (2001), those with places of
-splits drawn at random Geurts, Ernst and Wehenkel's (2006).
+Variables of few codes have boosted trees besides. Stacking is Wolpert's (1992), that of densities Smyth and Wolpert's (1999),
+forests are Breiman's (2001), those with places of splits drawn at random Geurts, Ernst and Wehenkel's (2006).
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.events.schema import Schema
+from plausibly.families.boosting import (
+    MAX_BOOSTED_CODES,
+    MAX_HELD_OUT,
+    Steps,
+    Told,
+    add_steps,
+    boost,
+)
 from plausibly.families.growing import FORESTS, first_places, grow_forests, order_levels
 from plausibly.families.tables import smooth_counts
 from plausibly.families.tabular import impossible_codes
@@ -26,7 +35,8 @@ from plausibly.kernels.leaves import UNKNOWN
 SPREADS = (1.0, 3.0, 8.0)  # standard deviations, in codes
 MIN_SPREAD_CODES = 9  # ordered codes, of which fewer are not spread
 PARENT_STRENGTHS = (1.0, 10.0, 100.0)  # pseudo-counts of the marginal that are tried
-EM_ROUNDS = 100
+EM_ROUNDS = 300
+LEARNED = ("table", "nodes", "entries", "roots", "step_nodes", "step_values", "step_roots")
 PRIOR_ROWS = 0.1  # rows that each law is given before EM counts those that it explains
 
 
@@ -51,6 +61,9 @@ class Conditional(nn.Module):
     nodes: Tensor
     entries: Tensor
     roots: Tensor
+    step_nodes: Tensor
+    step_values: Tensor
+    step_roots: Tensor
 
     def __init__(self, schema: Schema, variable: int) -> None:
         super().__init__()
@@ -58,7 +71,8 @@ class Conditional(nn.Module):
         possible = (~impossible_codes(kind)).double()
         self.even = (possible / possible.sum()).numpy()
         self.spreads = SPREADS if kind.ordered and kind.regular >= MIN_SPREAD_CODES else ()
-        laws = 3 + len(FORESTS) * (1 + len(self.spreads))
+        self.is_boosted = kind.codes <= MAX_BOOSTED_CODES
+        laws = 3 + self.is_boosted + len(FORESTS) * (1 + len(self.spreads))
         self._keep("places", torch.from_numpy(first_places(kind)))
         self.logits = nn.Parameter(torch.zeros(kind.codes, device="cpu"), requires_grad=False)
         self._keep("weights", torch.eye(laws, dtype=torch.float64, device="cpu")[0])
@@ -67,29 +81,27 @@ class Conditional(nn.Module):
         self._keep("nodes", torch.empty(0, 5, dtype=torch.int32, device="cpu"))
         self._keep("entries", torch.empty(0, 2, dtype=torch.int16, device="cpu"))
         self._keep("roots", torch.empty(len(FORESTS), 0, dtype=torch.int32, device="cpu"))
+        self._keep("step_nodes", torch.empty(0, 5, dtype=torch.int32, device="cpu"))
+        self._keep("step_values", torch.empty(0, kind.codes, device="cpu"))
+        self._keep("step_roots", torch.empty(0, dtype=torch.int32, device="cpu"))
 
     def _keep(self, name: str, numbers: Tensor) -> None:
         self.register_buffer(name, numbers)
 
     def allocate(self, state: dict[str, Tensor], prefix: str) -> None:
         """Makes room for what has learned, saved under names with this prefix."""
-        for name in ("table", "nodes", "entries", "roots"):
+        for name in LEARNED:
             own = getattr(self, name)
             self._keep(name, own.new_zeros(state[prefix + name].shape))
 
     def check(self, earlier: Sequence[int], features: np.ndarray) -> None:
         """ValueError where saved trees are none, or ask for more than the `features` of `earlier` variables."""
-        (feature, _, first, last, _), own = self.nodes.T.long(), torch.arange(len(self.nodes))
-        split, known = feature >= 0, torch.from_numpy(features)
-        below = (first > own) & (last > own) & (torch.maximum(first, last) < len(own))
-        inside = (first >= 0) & (first < last) & (last <= len(self.entries))
-        children = torch.cat([first[split], last[split], self.roots.flatten().long()])
         code, count = self.entries.T
         sound = [
-            torch.where(split, below & torch.isin(feature, known), inside),
+            *check_trees(self.nodes, self.roots, len(self.entries), features),
+            *check_trees(self.step_nodes, self.step_roots, len(self.step_values), features),
             (code >= 0) & (code < self.kind.codes) & (count > 0),
-            (self.roots >= 0) & (self.roots < len(own)),
-            children.unique(return_counts=True)[1] == 1,
+            self.step_values.isfinite(),
         ]
         asked = not len(self.table) or (
             int(self.parent) in earlier
@@ -100,8 +112,10 @@ class Conditional(nn.Module):
 
     @property
     def free_parameters(self) -> int:
-        splits, free = int((self.nodes[:, 0] >= 0).sum()), self.kind.codes - 1
-        return free * (1 + len(self.table)) + len(self.weights) - 1 + 2 * splits + len(self.entries)
+        splits = sum(int((nodes[:, 0] >= 0).sum()) for nodes in (self.nodes, self.step_nodes))
+        laws = 1 + len(self.table) + len(self.step_values)
+        free = (self.kind.codes - 1) * laws + len(self.weights) - 1
+        return free + 2 * splits + len(self.entries)
 
     def count(self, codes: np.ndarray) -> None:
         """Takes the marginal from codes, (rows,)."""
@@ -113,6 +127,17 @@ class Conditional(nn.Module):
         """The probabilities of all codes, whatever the rest, (codes,)."""
         own = self.logits.detach().cpu().double().exp().numpy() * (self.even > 0)
         return np.asarray(own / own.sum())
+
+    @property
+    def marginal_logits(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):  # codes that cannot be
+            return np.asarray(np.log(self.marginal))
+
+    @property
+    def steps(self) -> Steps:
+        """The boosted trees."""
+        learned = (self.step_nodes, self.step_values, self.step_roots)
+        return Steps(*(each.cpu().numpy() for each in learned))
 
     def order_levels(self, codes: np.ndarray) -> None:
         """Takes the places of a category's levels from codes of all variables, (rows, variables)."""
@@ -150,6 +175,8 @@ class Conditional(nn.Module):
         if not len(self.table):
             return
         yield self.table.cpu().numpy()[rows.codes[:, int(self.parent)]]
+        if self.is_boosted:
+            yield add_steps(rows.features, self.steps, self.marginal_logits)
         spreads = [self._spread(width) for width in self.spreads]
         for roots in self.roots.cpu().numpy():
             own = self._ask_trees(rows.features, roots)
@@ -194,12 +221,27 @@ class Conditional(nn.Module):
         nodes[splits, 0] = features[nodes[splits, 0]]
         for name, grown in (("nodes", nodes), ("entries", entries), ("roots", roots)):
             self._keep(name, torch.from_numpy(grown))
+        if self.is_boosted:
+            self._boost(features, rows, held_out, seed)
         asked = np.arange(len(held_out)), held_out.codes[:, self.variable]
         laws = (
             np.broadcast_to(law, (len(held_out), self.kind.codes)) for law in self._laws(held_out)
         )
         told = np.stack([law[asked] for law in laws], 1)
         self._keep("weights", torch.from_numpy(mix_laws(told)))
+
+    def _boost(self, features: np.ndarray, rows: SeenRows, held_out: SeenRows, seed: int) -> None:
+        some = slice(None, None, -(-len(held_out) // MAX_HELD_OUT) or 1)
+        held_out = SeenRows(held_out.codes[some], held_out.features[some])
+        told = (
+            Told(np.ascontiguousarray(each.features[:, features].T), each.codes[:, self.variable])
+            for each in (rows, held_out)
+        )
+        steps = boost(*told, self.marginal_logits, seed)
+        splits = steps.nodes[:, 0] >= 0
+        steps.nodes[splits, 0] = features[steps.nodes[splits, 0]]
+        for name, grown in zip(("nodes", "values", "roots"), steps, strict=True):
+            self._keep(f"step_{name}", torch.from_numpy(grown))
 
     def _choose_parent(
         self, earlier: Sequence[int], codes: np.ndarray, held_out: np.ndarray
@@ -215,6 +257,21 @@ class Conditional(nn.Module):
                     best = told
                     self._keep("table", table)
                     self._keep("parent", torch.tensor(parent, device="cpu"))
+
+
+def check_trees(nodes: Tensor, roots: Tensor, ends: int, features: np.ndarray) -> list[Tensor]:
+    """Whether each node stands before its children, which are no other's, or holds entries up to `ends`, and asks for one
+    of the features."""
+    (feature, _, first, last, _), own = nodes.T.long(), torch.arange(len(nodes))
+    split = feature >= 0
+    below = (first > own) & (last > own) & (torch.maximum(first, last) < len(own))
+    inside = (first >= 0) & (first < last) & (last <= ends)
+    children = torch.cat([first[split], last[split], roots.flatten().long()])
+    return [
+        torch.where(split, below & torch.isin(feature, torch.from_numpy(features)), inside),
+        (roots >= 0) & (roots < len(own)),
+        children.unique(return_counts=True)[1] == 1,
+    ]
 
 
 def mix_laws(told: np.ndarray) -> np.ndarray:

@@ -16,14 +16,15 @@ MAX_SORTED_ROWS = 32  # of a node; those of more are added up by place
 
 
 @loops
-def grow_tree(features, targets, rows, least, random, seed):  # type: ignore[no-untyped-def]
+def grow_tree(features, targets, rows, least, most, random, seed):  # type: ignore[no-untyped-def]
     """The nodes of a tree of some `rows`, as in `plausibly.kernels.leaves`, whose leaves hold no entries yet.
 
-    A leaf holds at least `least` of the rows. Of each feature all splits are tried, or, where `random`, one that is drawn.
+    A leaf holds at least `least` of the rows, and there are at most `most` leaves, those near the root split first. Of each
+    feature all splits are tried, or, where `random`, one that is drawn.
     """
     lowest = features.min()
     sums = np.zeros((features.max() - lowest + 1, targets.shape[1] + 1))
-    nodes = np.zeros((2 * (len(rows) // least) + 1, 5), np.int32)
+    nodes = np.zeros((2 * min(most, len(rows) // least + 1) - 1, 5), np.int32)
     ends = np.zeros((len(nodes), 2), np.int64)
     order, other, size, ends[0, 1] = rows.copy(), np.empty_like(rows), 1, len(rows)
     k, state = 0, np.uint64(seed)
@@ -31,7 +32,14 @@ def grow_tree(features, targets, rows, least, random, seed):  # type: ignore[no-
         own = order[ends[k, 0] : ends[k, 1]]
         nodes[k, 0], nodes[k, 4] = -1, len(own)
         feature, place, state = _best_split(
-            features, targets, own, least, random, state, sums, lowest
+            features,
+            targets,
+            own if size < len(nodes) - 1 else own[:0],
+            least,
+            random,
+            state,
+            sums,
+            lowest,
         )
         if feature >= 0:
             left = _part(own, features[feature], place, other)

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from plausibly.events.kinds import Category, Grid, Real
 from plausibly.events.schema import Schema
+from plausibly.families.boosting import MAX_LEAVES, Told, add_steps, boost
 from plausibly.families.growing import FORESTS, first_places, grow_forests, order_levels
 from plausibly.families.stacked import mix_laws
 from plausibly.kernels.growing import grow_tree
@@ -81,7 +82,7 @@ def test_each_split_is_the_best_of_all(rows):
     chance = np.random.default_rng(rows)
     features = chance.integers(-1, 9, (4, rows)).astype(np.int16)
     targets = np.column_stack([features[1] > 3, features[2] * 0.1]) + chance.normal(size=(rows, 2))
-    nodes = grow_tree(features, targets, np.arange(rows), 4, False, 0)
+    nodes = grow_tree(features, targets, np.arange(rows), 4, rows, False, 0)
     held = {0: np.arange(rows)}
     for k, (feature, place, low, high, count) in enumerate(nodes.tolist()):
         assert count == len(held[k])
@@ -115,7 +116,7 @@ def test_splits_drawn_at_random_keep_to_leaves_and_differ():
         chance.integers(0, 50, (3, 400)).astype(np.int16),
         chance.normal(size=(400, 1)),
     )
-    trees = [grow_tree(features, targets, np.arange(400), 3, True, seed) for seed in (1, 1, 2)]
+    trees = [grow_tree(features, targets, np.arange(400), 3, 400, True, seed) for seed in (1, 1, 2)]
     assert np.array_equal(trees[0], trees[1]) and not np.array_equal(trees[0], trees[2])
     for nodes in trees:
         leaves = nodes[nodes[:, 0] < 0, 4]
@@ -148,6 +149,64 @@ def below(nodes, root):
         if nodes[node, 0] >= 0:
             found += nodes[node, 2:4].tolist()
     return found
+
+
+def test_a_tree_of_few_leaves_is_the_first_of_a_whole_one():
+    chance = np.random.default_rng(5)
+    features = chance.integers(0, 50, (3, 400)).astype(np.int16)
+    targets, rows = chance.normal(size=(400, 1)), np.arange(400)
+    whole, few = (grow_tree(features, targets, rows, 3, most, False, 0) for most in (400, 7))
+    assert (few[:, 0] < 0).sum() == 7 and (whole[:, 0] < 0).sum() > 7
+    inner = few[few[:, 0] >= 0]
+    assert np.array_equal(whole[: len(few)][few[:, 0] >= 0], inner)
+
+
+def labelled(seed: int, rows: int) -> tuple[Told, np.ndarray]:
+    """Rows of three codes and their law, which two features decide together."""
+    chance = np.random.default_rng(seed)
+    features = chance.integers(0, 20, (4, rows)).astype(np.int16)
+    logits = np.stack(
+        [3.0 * (features[0] > 9), 3.0 * (features[1] > 4) * (features[0] < 5), 0 * features[0]], 1
+    )
+    law = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Told(features, (chance.random(rows)[:, None] > law.cumsum(1)).sum(1)), law
+
+
+def test_boosted_trees_find_a_law_and_stop():
+    """Within .02 nats of the law that rows were drawn from; without the stop of held-out rows they would not end so soon."""
+    (rows, _), (held_out, _), (test, law) = (labelled(seed, 3000) for seed in (0, 1, 2))
+    logits = np.log(np.bincount(rows.codes) / 3000)
+    steps = boost(rows, held_out, logits, 0)
+    found = add_steps(test.features.T, steps, logits)
+    apart = (law * np.log(law / found)).sum(1)
+    assert apart.mean() + 6 * apart.std() / 3000**0.5 < 0.02
+    assert 3 < len(steps.roots) < 60
+    leaves = steps.nodes[:, 0] < 0
+    assert leaves.sum() == len(steps.values) <= MAX_LEAVES * len(steps.roots)
+
+
+def test_boosted_trees_are_added_as_they_were_grown():
+    """Each row's logits are those of the leaves that it comes to, walked node by node."""
+    rows, held_out = labelled(3, 300)[0], labelled(4, 300)[0]
+    logits = np.array([0.2, -0.1, 0.0])
+    steps = boost(rows, held_out, logits, 0)
+    found = add_steps(rows.features.T, steps, logits)
+    for row, own in zip(rows.features.T[:50], found, strict=False):
+        leaves = [
+            steps.nodes[(path_of(row, steps.nodes, root) or (root,))[-1], 2] for root in steps.roots
+        ]
+        chances = np.exp(logits + steps.values[leaves].sum(0, dtype=float))
+        np.testing.assert_allclose(own, chances / chances.sum(), atol=1e-6)
+
+
+def test_what_tells_nothing_is_not_boosted():
+    rows, held_out = (Told(*labelled(seed, 300)[0]) for seed in (0, 1))
+    noise = np.zeros_like(rows.features)
+    logits = np.log(np.bincount(held_out.codes) / 300)
+    steps = boost(Told(noise, rows.codes), Told(noise, held_out.codes), logits, 0)
+    assert len(steps.roots) == 0
+    expected = np.tile(np.exp(logits), (300, 1))
+    np.testing.assert_allclose(add_steps(noise.T, steps, logits), expected, atol=1e-12)
 
 
 def test_a_cell_that_says_nothing_is_averaged_over():
@@ -230,6 +289,10 @@ def test_a_deep_tree_is_walked_both_ways():
         ("entries", (0, 1), 0),
         ("roots", (0, 0), -1),
         ("parent", (), 3),
+        ("step_nodes", (0, 2), 0),
+        ("step_nodes", (0, 0), 30),
+        ("step_roots", (0,), 1 << 20),
+        ("step_values", (0, 0), float("nan")),
     ],
 )
 def test_saved_trees_that_are_none_are_refused(forest, name, place, value):
