@@ -32,7 +32,7 @@ class Steps(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What trees see, (features, rows) int16, and codes, (rows,)."""
+    """The numbers that trees see, (features, rows) int16, and codes, (rows,)."""
 
     features: NDArray[np.int16]
     codes: NDArray[np.int64]

@@ -69,7 +69,9 @@ def grow_forests(
         chance = np.random.RandomState([seed, number])
         for _ in range(trees):
             some = np.flatnonzero(chance.random_sample(len(codes)) < TREE_SHARE)
-            grown = grow_tree(seen, target, some, least, len(some), random, chance.randint(2**31))
+            grown = grow_tree(
+                seen, target, some, least, max(1, len(some)), random, chance.randint(2**31)
+            )
             own, leaves = _fill_leaves(grown, seen, codes, kind.codes)
             is_leaf = own[:, :1] < 0
             own[:, 2:4] += np.where(is_leaf, entries_so_far, nodes_so_far)

@@ -260,7 +260,7 @@ class Conditional(nn.Module):
 
 
 def check_trees(nodes: Tensor, roots: Tensor, ends: int, features: np.ndarray) -> list[Tensor]:
-    """Whether each node stands before its children, which are no other's, or holds entries up to `ends`, and asks for one
+    """True where each node stands before its children, which are no other's, or holds entries up to `ends`, and asks for one
     of the features."""
     (feature, _, first, last, _), own = nodes.T.long(), torch.arange(len(nodes))
     split = feature >= 0

@@ -39,7 +39,9 @@ from plausibly.training.plan import Diverged
 def accepting_models(dataset: Dataset, chosen: Settings, tried: Sequence[str]) -> list[str]:
     """Those of the models `tried` by default that accept the data: those that count first, then by size."""
     context = chosen.arguments.get("context", ())
-    reasons = {name: building_refusal(builtin_model(name), dataset.schema, context) for name in tried}
+    reasons = {
+        name: building_refusal(builtin_model(name), dataset.schema, context) for name in tried
+    }
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
