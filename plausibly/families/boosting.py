@@ -84,7 +84,7 @@ def boost(rows: Told, held_out: Told, logits: NDArray[np.float64], seed: int) ->
     return Steps(*map(np.concatenate, zip(*trees[: best_round + 1], strict=True)))
 
 
-def tell(logits: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
+def tell(logits: NDArray[np.floating], codes: NDArray[np.int64]) -> float:
     """The log p of all codes."""
     return float(log_softmax(logits, 1)[np.arange(len(codes)), codes].sum())
 

@@ -233,11 +233,11 @@ class Conditional(nn.Module):
     def _boost(self, features: np.ndarray, rows: SeenRows, held_out: SeenRows, seed: int) -> None:
         some = slice(None, None, -(-len(held_out) // MAX_HELD_OUT) or 1)
         held_out = SeenRows(held_out.codes[some], held_out.features[some])
-        told = (
+        own, asked = (
             Told(np.ascontiguousarray(each.features[:, features].T), each.codes[:, self.variable])
             for each in (rows, held_out)
         )
-        steps = boost(*told, self.marginal_logits, seed)
+        steps = boost(own, asked, self.marginal_logits, seed)
         splits = steps.nodes[:, 0] >= 0
         steps.nodes[splits, 0] = features[steps.nodes[splits, 0]]
         for name, grown in zip(("nodes", "values", "roots"), steps, strict=True):

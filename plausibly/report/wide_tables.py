@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -39,7 +40,9 @@ def keep_columns(dataset: Dataset, places: list[int]) -> Dataset:
     table = dataset.format.table
     assert table is not None
     format = Format(FrameContainer([table.modelled[place] for place in places]))
-    parts = {name: _keep_cells(getattr(dataset, name), places) for name in (*dataset.rows, "shown")}
+    parts: dict[str, Any] = {
+        name: _keep_cells(getattr(dataset, name), places) for name in (*dataset.rows, "shown")
+    }
     shown = parts.pop("shown")
     kept = replace(dataset, format=format, **parts)
     kept.shown = shown
