@@ -37,7 +37,7 @@ def test_the_quickest_counter_comes_first_and_what_needs_too_much_is_left_out(
     monkeypatch.setattr(
         choose, "needed_seconds", lambda kind, *_: asked.append(kind) or needs[names[kind]]
     )
-    names = {choose.model_class(name): name for name in TRIED}
+    names = {choose.builtin_model(name): name for name in TRIED}
     listener = Listener(said.append)
     run = plausibly.fit(table, out=tmp_path / "run", budget=1000, listener=listener)
     assert list(run.record.tried) == ["chow_liu", "independent"] and len(asked) == len(TRIED)
