@@ -181,7 +181,7 @@ def test_evidence_on_the_label_weighs_the_parts():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="is a real number"):
+    with pytest.raises(ValueError, match="the context is a real number"):
         stratify(Gaussian, REALS, (0,))
     with pytest.raises(ValueError, match="one label"):
         stratify(Independent, TABLE, (0, 1))
