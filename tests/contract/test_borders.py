@@ -199,10 +199,11 @@ def begin(kind):
 
 
 def begin_with_context(kind):
-    """How to make a small model with the first variable as its context."""
+    """How to make a small model with the first variable as its context, where that need not be a label."""
     return lambda schema: (
         schema.size > 1
         and fit(kind, schema)
+        and fit(kind, schema.first(tuple(range(schema.size))))
         and kind(schema, **(kind.tiny(schema).arguments | {"context": (0,)}))
     )
 
