@@ -39,7 +39,7 @@ def as_number(value: Any, name: str) -> float:
     """The number that a value or its text is. UserError where it is none."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise UserError(f"{name}={value}: {value!r} is no number")

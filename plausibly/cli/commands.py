@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from plausibly.cli import ask, draw, judge, learn, look, represent, store
+from plausibly.cli import ask, draw, judge, learn, look, represent, serve, store
 from plausibly.cli.app import app, start
 from plausibly.cli.options import CommonOptions
 from plausibly.errors import BrokenPromises, Unsupported, UserError
@@ -29,7 +29,16 @@ OUT_OF_MEMORY = (
     "failed to map segment",
     "bad_alloc",
 )  # in the words of torch, Arrow, the loader of libraries and the system
-ROOMS = (ask, draw, judge, learn, look, represent, store)  # commands register as they are imported
+ROOMS = (
+    ask,
+    draw,
+    judge,
+    learn,
+    look,
+    represent,
+    serve,
+    store,
+)  # commands register as they are imported
 
 
 def exit_status(call: Callable[[], Any]) -> int:
@@ -101,6 +110,9 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def run_command(command: Callable[..., Any], bound: Any) -> Any:
+    """Runs a command; one that has no common options computes nothing itself, and needs no threads."""
+    if "common" not in bound.signature.parameters:
+        return command(*bound.args, **bound.kwargs)
     common = bound.arguments.get("common") or CommonOptions()
     if command is not learn.fit:
         processes.refuse_parallel(command.__name__)

@@ -40,6 +40,7 @@ LAYERS = [
     ["report"],
     ["fitting"],
     ["estimators"],
+    ["service"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
