@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
+from plausibly.cli.console import Block, print_result
+from plausibly.cli.options import CommonOptions
 from plausibly.errors import UserError
+from plausibly.printing import print_error
 
 
 @app.command
@@ -56,4 +61,25 @@ def serve(
         if not 0 < value < 1e6:
             raise UserError(f"{name} {value:g}; a number above 0 is needed")
     listening = Listening(host, port, socket, tuple(allow_host or ()), token_file, root_path)
-    serve_runs(runs, listening, Limits(deadline, int(memory * (1 << 30)), keep))
+    serve_runs(runs, listening, Limits(deadline, int(memory * (1 << 30)), keep), tell_address)
+
+
+def tell_address(where: str, names: list[str]) -> None:
+    """Prints where the server listens, and what can be asked of it."""
+    print_result(ServedPrintout(where, names), CommonOptions())
+    print_error("/openapi.json tells what can be asked; Ctrl-C ends it")
+
+
+@dataclass(frozen=True)
+class ServedPrintout:
+    """The address of a server, and the names of its runs."""
+
+    where: str
+    names: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"url": self.where, "runs": self.names}
+
+    def blocks(self) -> Iterator[Block]:
+        for name in self.names:
+            yield f"{self.where}/v1/runs/{name}"

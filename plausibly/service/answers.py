@@ -1,4 +1,4 @@
-"""What a run answers to each request, as JSON can hold it. A request is what its body (bodies.py) allows, and no path."""
+"""The answer of a run to each request, as JSON can hold it. A request is what its body (bodies.py) allows, and no path."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ def answer_reconstruct(run: Run, asked: Question) -> Reply:
 
 
 def answer_interpolate(run: Run, asked: Question) -> Reply:
-    ends = [held_rows(run, [asked[end]]) for end in ("a", "b")]
-    return framed(run.interpolate(*ends, asked.get("steps", 8)))
+    first, last = (held_rows(run, [asked[end]]) for end in ("a", "b"))
+    return framed(run.interpolate(first, last, asked.get("steps", 8)))
 
 
 def answer_entropy(run: Run, asked: Question) -> Reply:

@@ -20,7 +20,7 @@ from plausibly.service.costs import refuse_long
 from plausibly.service.guard import Guard
 from plausibly.service.metrics import EngineCollector
 from plausibly.service.openapi import put_row_schema
-from plausibly.service.pool import Engine, Limits
+from plausibly.service.pool import EngineProcess, Limits
 from plausibly.service.problems import Problem, problem_response
 from plausibly.system.versions import __version__
 
@@ -35,7 +35,7 @@ def make_app(
     token: str | None = None,
 ) -> FastAPI:
     """The application for runs by name; their engines start with it."""
-    engines = {name: Engine(name, path, limits or Limits()) for name, path in paths.items()}
+    engines = {name: EngineProcess(name, path, limits or Limits()) for name, path in paths.items()}
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
@@ -63,7 +63,7 @@ def make_app(
     return app
 
 
-async def warm(engine: Engine) -> None:
+async def warm(engine: EngineProcess) -> None:
     """Starts an engine; why it cannot is told to whom asks it."""
     try:
         await engine.ready()
@@ -71,7 +71,7 @@ async def warm(engine: Engine) -> None:
         return
 
 
-async def unload_idle(engines: Iterable[Engine]) -> None:
+async def unload_idle(engines: Iterable[EngineProcess]) -> None:
     """Ends engines that nobody has asked for long."""
     while True:
         await asyncio.sleep(1)
@@ -80,7 +80,7 @@ async def unload_idle(engines: Iterable[Engine]) -> None:
                 await engine.stop()
 
 
-def find_engine(engines: Mapping[str, Engine], run: str) -> Engine:
+def find_engine(engines: Mapping[str, EngineProcess], run: str) -> EngineProcess:
     """The engine of a run. Problem where there is none of that name."""
     if run not in engines:
         raise Problem(404, f"there is no run {run!r}", worked=sorted(engines))
@@ -104,7 +104,9 @@ def add_errors(app: FastAPI) -> None:
         where = "/".join(str(part) for part in first["loc"][1:])
         broken = first["type"] == "json_invalid"
         at = f"{where}: " if where and not broken else ""
-        return problem_response(400 if broken else 422, f"{at}{first['msg']}", where=where)
+        return problem_response(
+            400 if broken else 422, f"{at}{first['msg'].removeprefix('Value error, ')}", where=where
+        )
 
     async def tell_bug(request: Request, error: Exception) -> Response:
         return problem_response(500, "a fault of the program; its log has more")
@@ -115,7 +117,7 @@ def add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, tell_fault)
 
 
-def add_overview(app: FastAPI, engines: Mapping[str, Engine]) -> None:
+def add_overview(app: FastAPI, engines: Mapping[str, EngineProcess]) -> None:
     """Routes that tell what is there."""
     registry = CollectorRegistry()
     registry.register(EngineCollector(engines.values()))
@@ -164,7 +166,9 @@ def add_overview(app: FastAPI, engines: Mapping[str, Engine]) -> None:
         return put_row_schema(app.openapi(), run, hello)
 
 
-def add_task(app: FastAPI, engines: Mapping[str, Engine], task: str, kind: type[Body]) -> None:
+def add_task(
+    app: FastAPI, engines: Mapping[str, EngineProcess], task: str, kind: type[Body]
+) -> None:
     """The route of one task."""
 
     async def ask(run: str, request: Request, question: Any) -> Response:
@@ -198,7 +202,7 @@ async def wait_for_answer(
 
 
 def explain_refusal(
-    engines: Mapping[str, Engine], run: str, task: str, status: int, body: bytes
+    engines: Mapping[str, EngineProcess], run: str, task: str, status: int, body: bytes
 ) -> Problem:
     """The problem that an engine tells of; where the model cannot answer, with the runs that can."""
     detail = json.loads(body)["detail"]

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 MAX_ROWS, MAX_DRAWS = 10_000, 100_000
 MAX_SEED = (1 << 53) - 1  # the largest whole number that every reader of JSON keeps
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Cell = bool | int | Number | str | None
-Row = dict[str, Cell] | list[Any]
+
+def check_row(row: Any) -> Any:
+    """A row as JSON has it. ValueError where it holds what no data hold."""
+    if isinstance(row, dict):
+        for name, cell in row.items():
+            if isinstance(cell, dict | list) or not is_finite(cell):
+                raise ValueError(f"{name[:100]!r} is no text, finite number, true, false or null")
+        return row
+    if not isinstance(row, list):
+        raise ValueError("a row is an object, or an array of numbers")
+    check_numbers(row)
+    return row
+
+
+def check_numbers(row: list[Any]) -> None:
+    """ValueError where an array of any depth holds something other than finite numbers and null."""
+    for cell in row:
+        if isinstance(cell, list):
+            check_numbers(cell)
+        elif isinstance(cell, dict | str) or not is_finite(cell):
+            raise ValueError("a row of an array holds something other than finite numbers")
+
+
+def is_finite(cell: Any) -> bool:
+    """True of all but NaN and what is infinite, which JSON has not, though some readers take them."""
+    return not isinstance(cell, float) or math.isfinite(cell)
+
+
+Row = Annotated[
+    Any,
+    AfterValidator(check_row),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array"}]}),
+]
 Rows = Annotated[
     list[Row],
     Field(min_length=1, max_length=MAX_ROWS, description="Rows, as the training rows were."),
 ]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Decides every draw.")]
-Given = Annotated[dict[str, Cell], Field(description="What is known: values by column.")]
+Given = Annotated[
+    dict[str, Any], AfterValidator(check_row), Field(description="What is known: values by column.")
+]
 Particles = Annotated[int, Field(ge=1, le=100_000, description="Draws behind an estimate.")]
 Column = Annotated[str, Field(min_length=1, max_length=10_000)]
 

@@ -1,4 +1,4 @@
-"""How long an answer would take, told before it is begun. An estimate from the speeds that the run has on record."""
+"""The time that an answer would take, told before it is begun: an estimate from the speeds that the run has on record."""
 
 from __future__ import annotations
 

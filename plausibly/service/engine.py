@@ -59,7 +59,7 @@ class Engine:
 
     def serve(self, batch: Iterable[Asked]) -> None:
         """Answers all requests of a batch: those that may share a pass together, then the others in turn."""
-        merged, alone = [], []
+        merged, alone = list[Asked](), list[Asked]()
         for asked in batch:
             (merged if is_mergeable(self.run, asked.task, asked.question) else alone).append(asked)
         for some in self._parts(merged):
@@ -69,7 +69,7 @@ class Engine:
                 for asked in some:
                     self._refuse(asked, error)
         for asked in alone:
-            self._reply(asked, lambda asked=asked: ANSWERS[asked.task][1](self.run, asked.question))
+            self._serve_alone(asked)
 
     def _parts(self, merged: list[Asked]) -> Iterator[list[Asked]]:
         """The requests in parts of not too many rows."""
@@ -97,9 +97,9 @@ class Engine:
         for (asked, _), reply in zip(sound, replies, strict=True):
             self._send(asked, 200, reply)
 
-    def _reply(self, asked: Asked, call: Callable[[], Reply]) -> None:
+    def _serve_alone(self, asked: Asked) -> None:
         try:
-            self._send(asked, 200, call())
+            self._send(asked, 200, ANSWERS[asked.task][1](self.run, asked.question))
         except Exception as error:
             self._refuse(asked, error)
 

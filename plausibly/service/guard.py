@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask, how much, and which headers every response has.
+"""A guard before every route: who may ask, how much, and which headers every response has.
 
 A page of another site that a browser shows may send requests to this machine, under a name that it has made lead here. Only
 a list of the hosts that this server is called by stops that, so that it comes first.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hmac import compare_digest
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,7 +56,7 @@ class Guard:
                 self.check_site(headers)
             if scope["path"] != "/v1/health":
                 self.check_token(headers)
-            await self.app(scope, bounded(receive, headers), send_strictly)
+            await self.app(scope, await take_body(receive, headers), send_strictly)
         except Problem as problem:
             await problem.response()(scope, receive, send_strictly)
 
@@ -87,21 +86,23 @@ class Guard:
             raise Problem(401, "a token is needed: the header `Authorization: Bearer TOKEN`")
 
 
-def bounded(receive: Receive, headers: Headers) -> Receive:
-    """The body of a request, refused as soon as it is larger than it may be."""
+async def take_body(receive: Receive, headers: Headers) -> Receive:
+    """A source of the body of a request, which is read here. Problem as soon as it is larger than it may be."""
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY:
-        raise Problem(413, f"a body has at most {MAX_BODY >> 20} MiB; ask for fewer rows at once")
-    taken = 0
-
-    async def receive_some() -> Any:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > MAX_BODY:
+    size, body, more = int(length) if length.isdigit() else MAX_BODY + 1, b"", True
+    while more or size > MAX_BODY:
+        if size > MAX_BODY:
             raise Problem(
                 413, f"a body has at most {MAX_BODY >> 20} MiB; ask for fewer rows at once"
             )
-        return message
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(499, "the client left")
+        body += message.get("body", b"")
+        size, more = max(size, len(body)), message.get("more_body", False)
+    left = [{"type": "http.request", "body": body, "more_body": False}]
 
-    return receive_some
+    async def receive_again() -> Message:
+        return left.pop() if left else await receive()
+
+    return receive_again

@@ -64,7 +64,9 @@ def score_together(run: Run, parts: Sequence[Events]) -> list[Reply]:
     whole = join_events(pad(parts))
     found = score_columns(run.model, run.format, whole, False, False)
     starts = np.cumsum([0, *map(len, parts)]).tolist()
-    return [rank(run, cut(found, slice(*ends)), ends[1] - ends[0]) for ends in pairwise(starts)]
+    return [
+        add_ranks(run, cut(found, slice(*ends)), ends[1] - ends[0]) for ends in pairwise(starts)
+    ]
 
 
 def pad(parts: Sequence[Events]) -> list[Events]:
@@ -78,7 +80,7 @@ def cut(columns: ScoreColumns, rows: slice) -> ScoreColumns:
     return {name: own if isinstance(own, str) else own[rows] for name, own in columns.items()}  # type: ignore[index]
 
 
-def rank(run: Run, columns: ScoreColumns, rows: int) -> Reply:
+def add_ranks(run: Run, columns: ScoreColumns, rows: int) -> Reply:
     """Rows with their ranks among the run's calibration rows, and what is told of them."""
     ranking = ScoreRanking(run.calibration(), None, False, None, None)
     found = ranking.rank_columns(columns)

@@ -8,13 +8,13 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from plausibly.service.pool import Engine
+from plausibly.service.pool import EngineProcess
 
 
 class EngineCollector(Collector):
     """Requests, starts, time waited, queue and memory of each engine, looked up when they are asked for."""
 
-    def __init__(self, engines: Collection[Engine]) -> None:
+    def __init__(self, engines: Collection[EngineProcess]) -> None:
         self.engines = engines
 
     def collect(self) -> Iterator[Metric]:

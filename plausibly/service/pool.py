@@ -56,7 +56,7 @@ class Counts:
     by_status: dict[int, int] = field(default_factory=dict)
 
 
-class Engine:
+class EngineProcess:
     """The process that computes for one run, as the process that answers HTTP sees it."""
 
     def __init__(self, name: str, path: str, limits: Limits) -> None:

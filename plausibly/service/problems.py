@@ -1,4 +1,4 @@
-"""What is wrong with a request, as application/problem+json."""
+"""Errors of requests, as application/problem+json."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ MAX_LEVELS = 1000  # that a schema lists
 
 
 def describe_row(format: Format) -> dict[str, Any]:
-    """What one row is, as JSON Schema says it: an object of columns, or an array of numbers."""
+    """The JSON Schema of one row: an object of columns, or an array of numbers."""
     if format.table is None:
         return array_schema(
             format.container.shape if hasattr(format.container, "shape") else (len(format.names),)
@@ -34,7 +34,7 @@ def array_schema(shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def column_schema(entry: dict[str, Any]) -> dict[str, Any]:
-    """What a cell of a column may be, from what `data` tells of it. Null is a hole, or what is asked for."""
+    """The JSON Schema of a cell, from what `data` tells of its column. Null is a hole, or what is asked for."""
     about = ", ".join(
         f"{name}: {entry[name]}"
         for name in ("kind", "guess", "resolution", "unit")

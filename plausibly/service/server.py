@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket as sockets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +55,13 @@ class Listening:
         return [*(f"{name}:{port}" for name in OWN_NAMES), *self.allow_host]
 
 
-def serve_runs(runs: Sequence[str], listening: Listening, limits: Limits) -> None:
-    """Answers until it is stopped. UserError where it cannot begin."""
+def serve_runs(
+    runs: Sequence[str],
+    listening: Listening,
+    limits: Limits,
+    tell: Callable[[str, list[str]], None],
+) -> None:
+    """Answers until it is stopped, once it has told its address and the names. UserError where it cannot begin."""
     paths = name_runs(runs)
     if not listening.is_own and not (listening.token_file and listening.allow_host):
         raise UserError(
@@ -65,16 +71,12 @@ def serve_runs(runs: Sequence[str], listening: Listening, limits: Limits) -> Non
     port = 0 if listening.socket else bound.getsockname()[1]
     app = make_app(paths, limits, listening.hosts(port), token)
     where = f"unix:{listening.socket}" if listening.socket else f"http://{listening.host}:{port}"
-    print(f"{where}/v1/runs", flush=True)
-    print(
-        f"{', '.join(paths)}; /openapi.json tells what can be asked; Ctrl-C ends it",
-        file=sys.stderr,
-        flush=True,
-    )
+    tell(where, list(paths))
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, root_path=listening.root_path, server_header=False, date_header=False,
         h11_max_incomplete_event_size=16 << 10, timeout_keep_alive=5, timeout_graceful_shutdown=2, ws="none",
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn, once it has ended, sends it anew
     try:
         uvicorn.Server(config).run(sockets=[bound])
     finally:
@@ -116,6 +118,7 @@ def bind(listening: Listening) -> sockets.socket:
             bound = sockets.socket(family)
             bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
             bound.bind((listening.host, listening.port))
+        bound.listen(128)  # from now on requests wait
     except OSError as error:
         where = listening.socket or f"{listening.host}:{listening.port}"
         raise UserError(

@@ -74,7 +74,9 @@ def test_bytes_are_those_of_the_request_alone(name):
     engine = engine_of(name)
     rows = rows_of(engine.run, 11)
     requests = [("score", {"rows": rows[i : i + 1 + i % 3]}) for i in range(9)]
-    requests[3:3] = [(task, asked) for task, asked in questions_about(engine.run) if task != "regress"]
+    requests[3:3] = [
+        (task, asked) for task, asked in questions_about(engine.run) if task != "regress"
+    ]
     together = ask(engine, *requests)
     assert together == [ask(engine, one)[0] for one in requests]
     assert together == ask(engine, *requests)
@@ -104,12 +106,29 @@ def test_rows_that_lack_a_column_are_refused_beside_those_that_do_not():
     engine = engine_of("people-chow_liu")
     row = rows_of(engine.run, 1)[0]
     short = {name: row[name] for name in list(row)[1:]}
-    whole, lacking, odd = ask(engine, *[("score", {"rows": [own]}) for own in (row, short, row | {"more": 1})])
+    whole, lacking, odd = ask(
+        engine, *[("score", {"rows": [own]}) for own in (row, short, row | {"more": 1})]
+    )
     assert whole[0] == 200 and lacking[0] == odd[0] == 422
     assert b"lacks 'city'" in lacking[1] and b"'more' besides" in odd[1]
 
 
-ODD_CELLS = ["\ud800", "", "x" * 5000, 10**400, -1, 1e308, True, "NaN", "2020-99-99", "=1+1", "\x00", "🎲", [1], {"a": 1}]
+ODD_CELLS = [
+    "\ud800",
+    "",
+    "x" * 5000,
+    10**400,
+    -1,
+    1e308,
+    True,
+    "NaN",
+    "2020-99-99",
+    "=1+1",
+    "\x00",
+    "🎲",
+    [1],
+    {"a": 1},
+]
 
 
 @pytest.mark.parametrize("name", ["people-chow_liu", "people-vae", "reals-gaussian", "bits-joint"])
@@ -118,7 +137,11 @@ def test_odd_cells_get_an_answer_or_a_line(name):
     run = engine.run
     row = rows_of(run, 1)[0]
     for cell in ODD_CELLS:
-        odd = {**row, run.names[0]: cell, run.names[-1]: cell} if isinstance(row, dict) else [cell, *row[1:]]
+        odd = (
+            {**row, run.names[0]: cell, run.names[-1]: cell}
+            if isinstance(row, dict)
+            else [cell, *row[1:]]
+        )
         asked = [("score", {"rows": [odd]}), ("impute", {"rows": [odd]}),
                  ("query", {"target": run.names[0], "given": {run.names[1]: cell}})]  # fmt: skip
         for status, body in ask(engine, *asked):
@@ -126,21 +149,31 @@ def test_odd_cells_get_an_answer_or_a_line(name):
             assert b"Traceback" not in body
 
 
-@pytest.mark.parametrize("rows", [[[1, 0], {"a": 1}], [{"a": 1}], [[1, 0]], [["x"] * 8], [[[1]] * 3, [1]]])
+@pytest.mark.parametrize(
+    "rows", [[[1, 0], {"a": 1}], [{"a": 1}], [[1, 0]], [["x"] * 8], [[[1]] * 3, [1]]]
+)
 def test_rows_of_another_form_are_refused(rows):
     status, body = ask(engine_of("bits-joint"), ("score", {"rows": rows}))[0]
     assert status == 422 and json.loads(body)["detail"]
 
 
 def test_a_row_schema_names_columns_and_shapes():
-    people, bits = (describe_row(Run.open(KEPT / name).format) for name in ("people-chow_liu", "bits-joint"))
+    people, bits = (
+        describe_row(Run.open(KEPT / name).format) for name in ("people-chow_liu", "bits-joint")
+    )
     assert list(people["properties"]) == ["city", "income", "rooms", "since", "owner"]
-    assert people["additionalProperties"] is False and "Oslo" in people["properties"]["city"]["examples"]
+    assert (
+        people["additionalProperties"] is False
+        and "Oslo" in people["properties"]["city"]["examples"]
+    )
     assert bits == {"type": "array", "items": {"type": "number"}, "minItems": 6, "maxItems": 6}
 
 
 def test_frames_come_back_and_end_with_their_file():
     file = io.BytesIO(pack_frame({"id": 1, "word": "é"}, b"\x00\xff") + pack_frame({}))
-    assert read_frame(file) == ({"id": 1, "word": "é"}, b"\x00\xff") and read_frame(file) == ({}, b"")
+    assert read_frame(file) == ({"id": 1, "word": "é"}, b"\x00\xff") and read_frame(file) == (
+        {},
+        b"",
+    )
     with pytest.raises(EOFError):
         read_frame(io.BytesIO(b"\x00\x00"))

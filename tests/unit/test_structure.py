@@ -40,7 +40,7 @@ LAYERS = [
     ["report"],
     ["fitting"],
     ["estimators"],
-    ["service"],
+    ["service", "client"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
@@ -57,7 +57,7 @@ def test_nothing_imports_in_a_circle():
     assert not find_circles(PACKAGE.files)
 
 
-MAX_ROOMS = 24
+MAX_ROOMS = 27
 
 
 def test_every_room_has_its_place():
@@ -177,8 +177,8 @@ def test_nothing_makes_code_or_a_program_of_data():
                 "marshal",
                 "shelve",
                 "yaml",
-                "urllib",
             ), path
+            assert module.split(".")[0] != "urllib" or module == "urllib.parse", path
 
 
 def imported(path):
