@@ -76,7 +76,9 @@ def serve_runs(
         app, log_level="warning", access_log=False, root_path=listening.root_path, server_header=False, date_header=False,
         h11_max_incomplete_event_size=16 << 10, timeout_keep_alive=5, timeout_graceful_shutdown=2, ws="none",
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn, once it has ended, sends it anew
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # uvicorn, once it has ended, sends it anew
     try:
         uvicorn.Server(config).run(sockets=[bound])
     finally:
