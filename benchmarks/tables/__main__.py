@@ -15,6 +15,7 @@ already is not measured again: the same command goes on with a job that was stop
     prediction  a natural target, against histogram gradient boosting
     families    log p against each named family with the same budget
     pit         the PIT of numbers, 30 % of adult's cells removed
+    planted     rows of a scripted table that cannot be, within the first 2 % of fresh rows
     large       memory and time of a forest on a million rows, the table `large`
 """
 

@@ -18,6 +18,7 @@ from benchmarks.tables.large import measure_large
 from benchmarks.tables.lines import Line, Lines, show
 from benchmarks.tables.peers import measure_one_tree, measure_trees, measure_tvae
 from benchmarks.tables.pit import measure_pit
+from benchmarks.tables.planted import measure_planted
 from benchmarks.tables.prediction import measure_prediction
 from benchmarks.tables.rules import measure_rules
 from benchmarks.tables.sources import LARGE, SCRIPTED, Table, prepare_table
@@ -50,6 +51,7 @@ PARTS = {
     "prediction": Part(measure_prediction),
     "families": Part(measure_families),
     "pit": Part(measure_pit, {"adult_train"}.__contains__),
+    "planted": Part(measure_planted, is_scripted),
     "large": Part(measure_large, {LARGE}.__contains__),
 }
 

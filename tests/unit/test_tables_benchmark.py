@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.scripted import draw_table
 from benchmarks.tables.columns import column_distance, column_ratios, total_variation
 from benchmarks.tables.copies import copied_shares, nearer_share, nearer_shares, nearest, place_rows
 from benchmarks.tables.fits import Trial
 from benchmarks.tables.judge import delong, encode, judge
 from benchmarks.tables.lines import Lines, markdown
+from benchmarks.tables.planted import PLANTED, Law, draw_planted, share_found
 from benchmarks.tables.prediction import losses
 from benchmarks.tables.rules import lost_auc
 from benchmarks.tables.sources import FOLDS, prepare_table, read_rows
@@ -184,3 +186,27 @@ def test_rows_as_near_to_either_sort_count_half():
     places = place_rows([pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})] * 2)[0]
     share = nearer_share(places, places, places)
     assert (share.value, share.error) == (0.5, 0)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_planted_rows_are_made_of_fresh_ones_and_cannot_be(seed):
+    """Ten rows differ from fresh ones, each by what its kind says, and no column is left with another type."""
+    rows, kinds = draw_planted(seed)
+    fresh = draw_table(seed, len(rows), 2)
+    changed = ~((rows == fresh) | (rows.isna() & fresh.isna())).all(axis=1).to_numpy()
+    assert (kinds != "").sum() == PLANTED and not changed[kinds == ""].any()
+    assert changed[kinds != ""].sum() >= PLANTED - 1  # a coin may say one row's cells alone
+    law = Law(draw_table(seed, 2000, 3))
+    for place in np.flatnonzero(kinds == "negated"):
+        (name,) = [name for name in law.numbers if rows[name][place] == -fresh[name][place] != 0]
+        assert law.sorted[name][0] >= 0 and law.is_beyond(name, rows[name][place])
+    a, b = law.never_together(np.random.default_rng(seed)).items()
+    assert not ((law.known[a[0]] == a[1]) & (law.known[b[0]] == b[1])).any()
+
+
+def test_the_share_found_counts_planted_rows_among_the_oddest():
+    kinds = np.array(["", "unit", "", "swapped"] + [""] * 96, dtype=object)
+    oddness = np.arange(100.0)[::-1]
+    assert share_found(oddness, kinds) == 0.5
+    assert share_found(oddness, kinds, "unit") == 1.0
+    assert share_found(oddness, kinds, "swapped") == 0.0
