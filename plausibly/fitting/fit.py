@@ -13,14 +13,17 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from plausibly import models
 from plausibly.capabilities import BoundedModel, DensityModel, Model, Trainable, device_of
 from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
 from plausibly.data.formats.format import leave_out
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction_errors
-from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood, plausibility
+from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood
+from plausibly.evaluation.likelihood.scores import calibrate, learn_usual
 from plausibly.fitting.interrupts import interruptible
 from plausibly.fitting.progress_log import digest_lines, read_log
 from plausibly.fitting.settings import Listener, Settings, make_plan
@@ -303,16 +306,26 @@ class Fit:
         return Run(self.path, self.record, self.model, format)
 
     def _keep_held_out(self, found: Likelihood) -> None:
-        """Keeps log p of the test rows and of the calibration rows."""
-        groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
-        write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
-        self._calibrate()
-
-    def _calibrate(self) -> None:
-        """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
+        """Keeps log p of the test and the calibration rows; with those that scores are ranked against, what ranks them."""
+        kept = {"nats": found.nats}
+        if found.groups is not None:
+            kept["groups"] = torch.from_numpy(found.groups)
         if len(self.dataset.calibration):
-            nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
-            write_tensors({"nats": nats}, self.path / "calibration.safetensors")
+            own = self._rank(self.dataset.calibration)
+            write_tensors(own, self.path / "calibration.safetensors")
+        else:
+            kept = self._rank(self.dataset.test) | kept
+        write_tensors(kept, self.path / "heldout.safetensors")
+
+    def _rank(self, events: Events) -> dict[str, Tensor]:
+        """log p of rows that scores are ranked against, and, where it is told column by column, their excess."""
+        format = self.dataset.format
+        usual = learn_usual(self.model, format, self.dataset.valid)
+        found = calibrate(self.model, format, events, usual, "")
+        own = {"nats": torch.from_numpy(found.nats)}
+        if usual is None or found.excess is None:
+            return own
+        return own | {"excess": torch.from_numpy(found.excess)} | usual.tensors()
 
 
 def sampling_speed(model: Trainable) -> float | None:

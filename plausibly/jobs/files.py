@@ -111,6 +111,8 @@ def _least_plausible(frames: list[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.concat(frames, ignore_index=True)
+    if "excess" in frame:
+        return frame.nlargest(LEAST_PLAUSIBLE_ROWS, "excess")
     if "nats" in frame:
         return frame.nsmallest(LEAST_PLAUSIBLE_ROWS, "nats")
     return frame.head(LEAST_PLAUSIBLE_ROWS)
@@ -171,7 +173,11 @@ def _score_job(
         refuse_same(out, job.data)
     with _results(run, job, out, work, rows, on_progress) as tables:
         if ranking is not None:
-            ranking.find_threshold(table["nats"].to_numpy() for table in tables)
+            ranked = {"nats", "excess"}
+        ranking.find_threshold(
+            table.select([name for name in table.column_names if name in ranked]).to_pandas()
+            for table in tables
+        )
         frames = map(scored.look, _rank_tables(tables, ranking))
         kept = [] if out is not None else list(frames)
         if output is not None and out is not None:

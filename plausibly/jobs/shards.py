@@ -129,7 +129,7 @@ class ScoreJob(RowsJob):
     def shard(self, run: Run, number: int, piece: Any) -> pa.Table:
         with self.rows_of(run, number):
             events = run.format.events(piece)
-        return _table(score_rows(run.model, run.format, events, self.each, self.rest))
+        return _table(score_rows(run.model, run.format, events, run.usual, self.each, self.rest))
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,14 @@ from plausibly.evaluation.answers.prediction import (
 )
 from plausibly.evaluation.answers.regression import Regression
 from plausibly.evaluation.likelihood.anomalies import Calibration
-from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
-from plausibly.evaluation.likelihood.scores import ScoreColumns, conditional_columns, score_events
+from plausibly.evaluation.likelihood.excess import Usual
+from plausibly.evaluation.likelihood.likelihood import sign_of
+from plausibly.evaluation.likelihood.scores import (
+    ScoreColumns,
+    calibrate,
+    conditional_columns,
+    score_events,
+)
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.runs.judged import Judged
 from plausibly.runs.paired import name_rows, pose_question
@@ -175,13 +181,18 @@ class Fitted(Judged):
         nats: Tensor = score(self.model, events.codes)
         return nats + events.log_within
 
+    @property
+    def usual(self) -> Usual | None:
+        """What columns cost on validation rows, which makes the excess of rows; None where it is not known."""
+        return None
+
     def calibration(self, rows: Any = None) -> Calibration | None:
         """The rows to rank scores against: `rows` of the caller's; None without."""
         if rows is None:
             return None
         title = open_source(rows).title
         named = f"rows of {title}" if title else "calibration rows given"
-        return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
+        return calibrate(self.model, self.format, self.events(rows), self.usual, named)
 
     def score(
         self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False
@@ -190,10 +201,12 @@ class Fitted(Judged):
 
         sign, nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the
         number of variables; where the sign is >= the nats are a lower bound on log p, and the bits an upper one.
-        p_value: (1 + calibration rows at most as likely) / (n + 1), small where a row is implausible; the calibration
-        rows are `calibrate`, else the run's own, else its test rows. more_likely: than 99.9 % of them (never below 1,000).
+        p_value: (1 + calibration rows at least as odd) / (n + 1), small where a row is odd: its excess is high, or its nats
+        are low where there is no excess; the calibration rows are `calibrate`, else the run's own, else its test rows.
+        more_likely: than 99.9 % of them (never below 1,000).
         anomaly: with `fdr`, whether the row is marked at that false discovery rate among all rows (Benjamini-Hochberg).
-        surprising: the variables with most surprisal -log2 p(x_i | earlier).
+        excess: the nats that cells cost beyond what 99 % of validation rows pay for their column, added up.
+        surprising: the variables with most surprisal -log2 p(x_i | earlier) above what they usually have.
         With `each` all of these, `bits(NAME)`, which add up to the row's bits, and `bits(NAME | rest)`, surprisal given
         all other variables, which do not. All are of values, not only of their codes.
 
@@ -211,7 +224,7 @@ class Fitted(Judged):
         events = self.events(data)
         calibration = self.calibration(calibrate)
         columns, told = score_events(
-            self.model, self.format, events, calibration, fdr, each, self.shard_rows
+            self.model, self.format, events, calibration, self.usual, fdr, each, self.shard_rows
         )
         return columns, told | self.attribution
 

@@ -3,7 +3,8 @@
 run.json              model, arguments, format, data, seed, plan, versions, results; checksums of itself and what follows
 weights.safetensors   the best validated weights
 heldout.safetensors   log p of the test rows
-calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here
+calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here; of the one that
+                      ranks, also the excess of its rows, and what is usual
 log.jsonl             a line for each validation
 companion             a run of its own, of a model that answers what this one refuses or only estimates
 report.html           one page to look at
@@ -13,6 +14,7 @@ checkpoint.safetensors, checkpoint.json   only while a run can go on
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -33,13 +35,14 @@ from plausibly.data.sources.rows import naming
 from plausibly.data.splits import group_column, group_numbers
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import TEST_ROWS, Calibration
+from plausibly.evaluation.likelihood.excess import Usual
 from plausibly.evaluation.likelihood.likelihood import (
     ExactLikelihood,
     Likelihood,
     LikelihoodEstimate,
     LikelihoodLowerBound,
-    plausibility,
 )
+from plausibly.evaluation.likelihood.scores import calibrate
 from plausibly.evaluation.samples.comparison import (
     choose_extractor,
     compare_samples,
@@ -55,7 +58,13 @@ from plausibly.runs.fitted import Fitted
 from plausibly.runs.model_classes import record_class
 from plausibly.runs.paired import list_better_answers
 from plausibly.runs.record import COMPANION, Origin, Record, is_of_one_split, read_record
-from plausibly.runs.sealed_files import check_run_file, find_weights, load_nats
+from plausibly.runs.sealed_files import (
+    Ranking,
+    check_run_file,
+    find_weights,
+    load_nats,
+    load_ranking,
+)
 from plausibly.system.files import stat_file
 from plausibly.system.seals import BrokenSeal
 from plausibly.tasks.sample import sample
@@ -80,7 +89,7 @@ class Run(Fitted):
         self.path = path
         self.record = record
         self.by = record.model if record.companion else ""
-        self._ranked: tuple[object, Calibration | None] | None = None
+        self._ranked: tuple[object, Ranking] | None = None
 
     @property
     def title(self) -> str:
@@ -177,9 +186,8 @@ class Run(Fitted):
             ">=": LikelihoodLowerBound,
             "~": LikelihoodEstimate,
         }
-        nats, groups = load_nats(
-            file, f"`plausibly evaluate {self.path}` computes its numbers anew"
-        )
+        again = f"`plausibly evaluate {self.path}` computes its numbers anew"
+        nats, groups = load_nats(file, again)
         return kinds[held.sign](nats, self.model.schema.size - len(self.model.context), groups)
 
     def find_file(self, name: str) -> Path | None:
@@ -280,26 +288,38 @@ class Run(Fitted):
         """The rows to rank scores against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
         if rows is not None:
             return super().calibration(rows)
+        found = self._ranking.calibration
+        if found is not None or not self.model.context or self.in_memory:
+            return found
+        return calibrate(self.model, self.format, self.dataset().test, self.usual, TEST_ROWS)
+
+    @property
+    def usual(self) -> Usual | None:
+        return self._ranking.usual
+
+    @property
+    def _ranking(self) -> Ranking:
+        """What rows are ranked by, read anew where a file has changed."""
         names = ("calibration.safetensors", "heldout.safetensors")
         state = (self.record, [stat_file(self.path / name) for name in names])
         if self._ranked is None or self._ranked[0] != state:
-            self._ranked = (state, self._read_calibration())
-        found = self._ranked[1]
-        if found is not None or not self.model.context or self.in_memory:
-            return found
-        nats = plausibility(self.model, self.format, self.dataset().test)
-        return Calibration(nats.numpy(), TEST_ROWS)
+            self._ranked = (state, self._read_ranking())
+        return self._ranked[1]
 
-    def _read_calibration(self) -> Calibration | None:
+    def _read_ranking(self) -> Ranking:
         """The calibration rows, else the test rows, of the run's files, held to their checksums."""
         file = self.find_file("calibration.safetensors")
         if file is not None:
-            nats, _ = load_nats(file, "give `score` rows with --calibrate, or fit anew")
-            return Calibration(nats.numpy(), "calibration rows")
-        if self.model.context:  # rows are ranked given it, and what the test keeps is not
-            return None
-        held = self.test()
-        return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
+            return load_ranking(
+                file, "give `score` rows with --calibrate, or fit anew", "calibration rows"
+            )
+        held = self.find_file("heldout.safetensors") if self.record.test else None
+        if held is None:
+            return Ranking(None, None)
+        again = f"`plausibly evaluate {self.path}` computes its numbers anew"
+        found = load_ranking(held, again, TEST_ROWS)
+        # given a context rows are ranked given it, and what the test keeps is not
+        return replace(found, calibration=None) if self.model.context else found
 
     def summary(self) -> dict[str, Any]:
         """The fields of a run that `--json` prints."""

@@ -52,7 +52,7 @@ def test_pieces_of_any_length_are_ranked_as_all_rows(together):
     frame = pd.DataFrame({"nats": nats, "bits": -nats / np.log(2), "sign": ">="})
     pieces = [frame[i : i + together] for i in range(0, 5, together)]
     ranking = scores.ScoreRanking(calibration(400), 0.5, False, None, None)
-    ranking.find_threshold(piece["nats"].to_numpy() for piece in pieces)
+    ranking.find_threshold(pieces)
     framed = pd.concat([ranking.add_ranks(piece.copy()) for piece in pieces])
     ranked = [ranking.rank_columns(dict(piece.items()) | {"sign": ">="}) for piece in pieces]
     assert framed["p_value"].tolist() == calibration(400).p_values(nats).tolist()
@@ -227,10 +227,19 @@ def test_a_run_keeps_its_calibration_rows(run, people):
     kept = run.calibration()
     assert (kept.rows, kept.source) == (400, "calibration rows")
     assert np.allclose(kept.nats, run.log_prob(data.format.rows(data.calibration)))
+    own = run.score(data.format.rows(data.calibration))
+    assert np.allclose(kept.excess, own["excess"])
     frame = run.score(str(people / "fresh.csv"))
-    assert frame.attrs["calibration"] == {"rows": 400, "from": "calibration rows"}
-    assert frame.attrs["notes"] == ["p-values are against 400 calibration rows"]
-    assert np.allclose(frame["p_value"], kept.p_values(frame["nats"].to_numpy()))
+    assert frame.attrs["calibration"] == {
+        "rows": 400,
+        "from": "calibration rows",
+        "statistic": "excess",
+    }
+    assert frame.attrs["notes"] == ["p-values are of excess, against 400 calibration rows"]
+    excess = frame["excess"].to_numpy()
+    assert np.allclose(frame["p_value"], kept.p_values(frame["nats"].to_numpy(), excess))
+    counted = [(1 + (kept.excess >= each - 1e-5 * (1 + each)).sum()) / 401 for each in excess]
+    assert np.allclose(frame["p_value"], counted)
     assert not frame["more_likely"].any()  # below 1,000 rows nobody can say so
 
 
@@ -249,7 +258,8 @@ def test_old_runs_rank_against_the_test_rows_and_say_so(run, people, tmp_path):
     other.path, other.record = tmp_path, other.record.replace(files_sha256=None)
     (tmp_path / "heldout.safetensors").write_bytes((run.path / "heldout.safetensors").read_bytes())
     frame = other.score(str(people / "fresh.csv"))
-    assert frame.attrs["calibration"] == {"rows": 800, "from": "test rows"}
+    against = {"rows": 800, "from": "test rows", "statistic": "log p"}
+    assert frame.attrs["calibration"] == against and "excess" not in frame
     assert "800 test rows; this run has no calibration rows of its own" in frame.attrs["notes"][0]
     (tmp_path / "heldout.safetensors").unlink()
     assert "p_value" not in other.score(str(people / "fresh.csv"))
@@ -305,6 +315,41 @@ def test_planted_rows_are_marked(bits):
     assert (
         "at least 4 of 450 rows" in run.score(rows[rows.sum(1) < 30], fdr=0.1).attrs["warnings"][0]
     )
+
+
+def test_excess_is_what_cells_cost_beyond_what_is_usual(run, people):
+    """By its definition, from the bits of cells; and what surprises is told above the mean of its column."""
+    valid = run.dataset().format.rows(run.dataset().valid)
+    names = [f"bits({name})" for name in run.names]
+    usual = run.score(valid, each=True)[names].to_numpy() * np.log(2)
+    most, mean = np.quantile(usual, 0.99, axis=0, method="higher"), usual.mean(0)
+    found = run.score(str(people / "fresh.csv"), each=True)
+    costs = found[names].to_numpy() * np.log(2)
+    assert np.allclose(found["excess"], np.logaddexp(0, costs - most).sum(1), atol=1e-6)
+    place = int(found["excess"].argmax())
+    above = (costs[place] - mean) / np.log(2)
+    first, bits, _ = found["surprising"][place].split("; ")[0].split(" ")
+    assert first == run.names[above.argmax()] and bits == f"+{above.max():.1f}"
+
+
+def test_a_cell_that_cannot_be_ranks_before_many_that_cost_always_much(tmp_path):
+    """Twelve columns of noise cost much in every row; a bit that follows another is wrong in ten of 1,010 rows."""
+    chance = np.random.default_rng(11)
+
+    def draw(rows):
+        frame = pd.DataFrame(chance.gamma(0.4, 20, (rows, 12)).round(1)).add_prefix("noise")
+        frame["cause"] = chance.choice(["a", "b"], rows)
+        frame["follows"] = np.where(frame["cause"] == "a", "yes", "no")
+        return frame
+
+    run = plausibly.fit(draw(6000), "chow_liu", out=tmp_path / "run")
+    rows = draw(1010)
+    rows.loc[:9, "follows"] = rows["follows"].map({"yes": "no", "no": "yes"})
+    found = run.score(rows)
+    assert found["excess"].rank(ascending=False)[:10].max() <= 20
+    assert found["nats"].rank()[:10].max() > 20  # by log p some are lost
+    assert found["p_value"][:10].max() < 0.03
+    assert found["surprising"][:10].str.contains("follows|cause").all()
 
 
 def test_bits_of_each_variable(run, people):
@@ -366,7 +411,7 @@ def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):
     )
     document = json.loads(out)
     assert status == 0
-    assert document["calibration"] == {"rows": 1250, "from": "calibration rows"}
+    assert document["calibration"]["rows"] == 1250
     assert document["more_likely"] >= 50 and document["anomaly"] >= 9
     assert document["warnings"] and all(f"warning: {line}" in err for line in document["warnings"])
     assert document["scores"][-1]["anomaly"] is True
@@ -374,7 +419,9 @@ def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):
     status, out, err = command(
         "score", str(run.path), "rows.npy", "--calibrate", "other.npy", "--out", "s.parquet"
     )
-    assert "p-values are against 2,000 rows of other.npy" in out and "50 of 359 rows" in err
+    assert (
+        "p-values are of excess, against 2,000 rows of other.npy" in out and "50 of 359 rows" in err
+    )
     assert pd.read_parquet("s.parquet")["more_likely"].sum() == 50
     assert command("score", str(run.path), "rows.npy", "--fdr", "2")[0] == 2
     assert command("score", str(run.path), "rows.npy", "--fdr", "0.1", "--conditionals")[0] == 2

@@ -1,12 +1,13 @@
 """Which rows are out of the ordinary, against n calibration rows that no fitting or choosing has seen.
 
-    p = (1 + number of calibration rows at most as likely) / (n + 1)
+    p = (1 + number of calibration rows at least as odd) / (n + 1)
 
 is at most t with probability at most t for a fresh row of the same source, whatever the model (conformal p-values:
 Vovk et al. 2005, Algorithmic Learning in a Random World). All rows of a file share the calibration rows; their p-values
 are positively dependent, so that the procedure of Benjamini and Hochberg (1995) keeps its false discovery rate (Bates et
-al. 2023, arXiv 2104.08279). A row may also be suspiciously likely: images of other things, constants and copies can
-be more likely than the data themselves (Nalisnick et al. 2019, arXiv 1810.09136).
+al. 2023, arXiv 2104.08279). A row is the odder, the higher its excess is (`likelihood.excess`), or, where log p is not
+told column by column, the lower its log p. A row may also be suspiciously likely: images of other things, constants and
+copies can be more likely than the data themselves (Nalisnick et al. 2019, arXiv 1810.09136).
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ ROUNDING = 1e-5  # float32 sums of equal rows differ by less, relative to 1 + |l
 
 @dataclass(frozen=True)
 class Calibration:
-    """log p of rows that scores are ranked against, in nats, (rows,), and in words which rows they are."""
+    """log p of rows that scores are ranked against, in nats, (rows,), and in words which rows they are.
+
+    `excess`, (rows,), is theirs in nats, where log p is told column by column.
+    """
 
     nats: np.ndarray
     source: str
+    excess: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -40,17 +45,26 @@ class Calibration:
     def note(self) -> str:
         """The rows that p-values are against, in words."""
         why = "; this run has no calibration rows of its own" if self.source == TEST_ROWS else ""
-        return f"p-values are against {self.rows:,} {self.source}{why}"
+        return f"p-values are of {self.statistic}, against {self.rows:,} {self.source}{why}"
+
+    @property
+    def statistic(self) -> str:
+        """The name of the number that rows are ranked by."""
+        return "log p" if self.excess is None else "excess"
 
     @cached_property
     def _ascending(self) -> np.ndarray:
         return np.sort(self.nats)
 
-    def p_values(self, nats: np.ndarray) -> np.ndarray:
-        """(1 + calibration rows at most as likely) / (n + 1), (rows,)."""
-        return (1 + np.searchsorted(self._ascending, nats + _slack(nats), side="right")) / (
-            self.rows + 1
-        )
+    @cached_property
+    def _least_odd_first(self) -> np.ndarray:
+        return np.sort(-self.nats if self.excess is None else self.excess)
+
+    def p_values(self, nats: np.ndarray, excess: np.ndarray | None = None) -> np.ndarray:
+        """(1 + calibration rows at least as odd) / (n + 1), (rows,), of log p and, where it counts, excess of rows."""
+        oddness = -nats if self.excess is None or excess is None else excess
+        less = np.searchsorted(self._least_odd_first, oddness - _slack(oddness), side="left")
+        return np.asarray((1 + self.rows - less) / (self.rows + 1))
 
     def more_likely(self, nats: np.ndarray) -> np.ndarray:
         """Each row that is more likely than 99.9 % of the calibration rows, bool.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from plausibly.data.events import Events
 from plausibly.data.formats.format import Format, log_beside
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discovery_level
+from plausibly.evaluation.likelihood.excess import Usual
 from plausibly.evaluation.likelihood.likelihood import plausibility_by_variable, sign_of
 from plausibly.tasks.full_conditionals import full_conditionals, rows_per_call
 from plausibly.tasks.score import conditionals
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ScoreColumns = dict[str, object]
+Scored = Mapping[str, Any] | Any  # columns by name, or a frame
+MAX_USUAL_ROWS = 5000  # validation rows that tell what a column costs
 PLACE_OF_RANKS = 3  # the first column that calibration rows give, among those of a score
 
 
@@ -30,6 +33,7 @@ def score_events(
     format: Format,
     events: Events,
     calibration: Calibration | None,
+    usual: Usual | None,
     fdr: float | None,
     each: bool,
     rows_together: int,
@@ -41,8 +45,8 @@ def score_events(
     starts = range(0, len(events), rows_together)
     own = [events[start : start + rows_together] for start in starts]
     rest = each and refused is None
-    pieces = [score_columns(model, format, part, each, rest) for part in own]
-    ranking.find_threshold(np.asarray(piece["nats"]) for piece in pieces)
+    pieces = [score_columns(model, format, part, usual, each, rest) for part in own]
+    ranking.find_threshold(pieces)
     ranked = [ranking.rank_columns(piece) for piece in pieces]
     return (ranked[0] if len(ranked) == 1 else join_columns(ranked)), ranking.describe()
 
@@ -56,22 +60,22 @@ def join_columns(pieces: Sequence[ScoreColumns]) -> ScoreColumns:
 
 
 def score_rows(
-    model: Trainable, format: Format, events: Events, each: bool, rest: bool
+    model: Trainable, format: Format, events: Events, usual: Usual | None, each: bool, rest: bool
 ) -> pd.DataFrame:
     """The columns of `score_columns` as a frame."""
     import pandas as pd
 
-    return pd.DataFrame(score_columns(model, format, events, each, rest))
+    return pd.DataFrame(score_columns(model, format, events, usual, each, rest))
 
 
 def score_columns(
-    model: Trainable, format: Format, events: Events, each: bool, rest: bool
+    model: Trainable, format: Format, events: Events, usual: Usual | None, each: bool, rest: bool
 ) -> ScoreColumns:
     """The columns of a score that need no other rows; `rest` asks for -log2 p(value | all others).
 
     `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
     """
-    own = [i for i in range(model.schema.size) if i not in model.context]
+    own = own_variables(model)
     log_p, along = plausibility_by_variable(model, format, events)
     nats = log_p.numpy()
     columns: ScoreColumns = {
@@ -81,9 +85,40 @@ def score_columns(
     }
     if along is not None:
         names, told = add_besides(format, events, along, own)
-        columns["surprising"] = top_variables(told, names)
+        columns |= {} if usual is None else {"excess": usual.excess(told).numpy()}
+        columns["surprising"] = top_variables(told, names, usual)
         columns |= bit_columns(told, names, "bits({})") if each else {}
     return columns | (rest_columns(model, format, events) if rest else {})
+
+
+def own_variables(model: Trainable) -> list[int]:
+    """The variables that are no context."""
+    return [i for i in range(model.schema.size) if i not in model.context]
+
+
+def plausibility_by_column(
+    model: Trainable, format: Format, events: Events
+) -> tuple[Tensor, Tensor | None]:
+    """log p of rows, (rows,), and log p(value | earlier) of what is no context, (rows, columns), where it is told."""
+    nats, along = plausibility_by_variable(model, format, events)
+    if along is None:
+        return nats, None
+    return nats, add_besides(format, events, along, own_variables(model))[1]
+
+
+def learn_usual(model: Trainable, format: Format, valid: Events) -> Usual | None:
+    """The usual costs of columns, of the first validation rows; None where a model does not tell log p column by column."""
+    each = plausibility_by_column(model, format, valid[:MAX_USUAL_ROWS])[1]
+    return None if each is None else Usual.of_rows(each)
+
+
+def calibrate(
+    model: Trainable, format: Format, events: Events, usual: Usual | None, source: str
+) -> Calibration:
+    """The rows to rank scores against, with their excess where it is told what is usual."""
+    nats, each = plausibility_by_column(model, format, events)
+    excess = None if usual is None or each is None else usual.excess(each).numpy()
+    return Calibration(nats.numpy(), source, excess)
 
 
 def add_besides(
@@ -148,31 +183,32 @@ class ScoreRanking:
         self.each, self.refused, self.word = each, refused, word
         self.threshold, self.anomalies, self.likely, self.sign = -1.0, 0, list[np.ndarray](), "="
 
-    def find_threshold(self, nats: Iterable[np.ndarray]) -> None:
+    def find_threshold(self, pieces: Iterable[Scored]) -> None:
         """Finds the largest p-value that is marked, from the scores of all pieces; only a false discovery rate needs that."""
         if self.calibration is not None and self.fdr is not None:
-            p_values = [self.calibration.p_values(piece) for piece in nats]
+            p_values = [find_p_values(self.calibration, piece) for piece in pieces]
             self.threshold = discovery_level(np.concatenate(p_values), self.fdr)
 
     def add_ranks(self, piece: pd.DataFrame) -> pd.DataFrame:
         """The frame with what calibration rows tell of it."""
-        ranks = self._ranks(piece["nats"].to_numpy(), piece["sign"].iloc[0])
+        ranks = self._ranks(piece, piece["sign"].iloc[0])
         for place, (name, values) in enumerate(ranks.items(), PLACE_OF_RANKS):
             piece.insert(place, name, values)
         return piece
 
     def rank_columns(self, columns: ScoreColumns) -> ScoreColumns:
         """The columns with what calibration rows tell of them."""
-        ranks = self._ranks(np.asarray(columns["nats"]), str(columns["sign"]))
+        ranks = self._ranks(columns, str(columns["sign"]))
         items = [*columns.items()]
         return dict([*items[:PLACE_OF_RANKS], *ranks.items(), *items[PLACE_OF_RANKS:]])
 
-    def _ranks(self, nats: np.ndarray, sign: str) -> ScoreColumns:
+    def _ranks(self, piece: Scored, sign: str) -> ScoreColumns:
         """The columns that calibration rows give, each (rows,); counts what is marked."""
         self.sign = sign
         if self.calibration is None:
             return {}
-        p_values, likely = self.calibration.p_values(nats), self.calibration.more_likely(nats)
+        p_values = find_p_values(self.calibration, piece)
+        likely = self.calibration.more_likely(np.asarray(piece["nats"]))
         self.likely.append(likely)
         columns: ScoreColumns = {"p_value": p_values, "more_likely": likely}
         if self.fdr is not None:
@@ -183,7 +219,11 @@ class ScoreRanking:
     def describe(self) -> dict[str, Any]:
         """The rows that p-values are against, notes and warnings."""
         against = (
-            {"rows": self.calibration.rows, "from": self.calibration.source}
+            {
+                "rows": self.calibration.rows,
+                "from": self.calibration.source,
+                "statistic": self.calibration.statistic,
+            }
             if self.calibration
             else None
         )
@@ -217,17 +257,27 @@ class ScoreRanking:
             yield f"bits(NAME | rest) is left out: {self.refused}"
 
 
+def find_p_values(calibration: Calibration, piece: Scored) -> np.ndarray:
+    """The p-values of the rows of a piece, by its column `excess` where there is one."""
+    excess = np.asarray(piece["excess"]) if "excess" in piece else None
+    return calibration.p_values(np.asarray(piece["nats"]), excess)
+
+
 def bit_columns(nats: Tensor, names: Sequence[str], title: str) -> ScoreColumns:
     """A column for each variable, (rows, variables) nats in bits."""
     values = -nats.numpy() / np.log(2) + 0.0  # no minus before a zero
     return {title.format(name): values[:, i] for i, name in enumerate(names)}
 
 
-def top_variables(nats: Tensor, names: Sequence[str], most: int = 3) -> list[str]:
-    """The variables with the most bits of each row, in words."""
-    found = -nats / float(np.log(2))
+def top_variables(
+    nats: Tensor, names: Sequence[str], usual: Usual | None = None, most: int = 3
+) -> list[str]:
+    """The variables with the most bits of each row, in words; with what is usual, most above their mean, of those above."""
+    found = -(nats if usual is None else usual.above(nats)) / float(np.log(2))
+    least, sign = (-np.inf, "") if usual is None else (0.05, "+")  # less would read as none
     top = found.topk(min(most, found.shape[1]), 1)
     rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
     return [
-        "; ".join(f"{names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows
+        "; ".join(f"{names[i]} {sign}{b:.1f} bits" for i, b in zip(*row, strict=True) if b >= least)
+        for row in rows
     ]
