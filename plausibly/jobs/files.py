@@ -173,11 +173,7 @@ def _score_job(
         refuse_same(out, job.data)
     with _results(run, job, out, work, rows, on_progress) as tables:
         if ranking is not None:
-            ranked = {"nats", "excess"}
-        ranking.find_threshold(
-            table.select([name for name in table.column_names if name in ranked]).to_pandas()
-            for table in tables
-        )
+            ranking.find_threshold(map(_ranked_columns, tables))
         frames = map(scored.look, _rank_tables(tables, ranking))
         kept = [] if out is not None else list(frames)
         if output is not None and out is not None:
@@ -201,6 +197,13 @@ def _results(
     if not tables:
         raise UserError(f"there are no rows to {job.verb}")
     yield tables
+
+
+def _ranked_columns(table: pa.Table) -> pd.DataFrame:
+    """What rows are ranked by, alone."""
+    return table.select(
+        [name for name in ("nats", "excess") if name in table.column_names]
+    ).to_pandas()
 
 
 def _rank_tables(
