@@ -200,7 +200,7 @@ def _results(
 
 
 def _ranked_columns(table: pa.Table) -> pd.DataFrame:
-    """What rows are ranked by, alone."""
+    """The columns that rows are ranked by, alone."""
     return table.select(
         [name for name in ("nats", "excess") if name in table.column_names]
     ).to_pandas()

@@ -183,7 +183,7 @@ class Fitted(Judged):
 
     @property
     def usual(self) -> Usual | None:
-        """What columns cost on validation rows, which makes the excess of rows; None where it is not known."""
+        """The costs of columns on validation rows, which make the excess of rows; None where it is not known."""
         return None
 
     def calibration(self, rows: Any = None) -> Calibration | None:

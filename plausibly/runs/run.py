@@ -299,7 +299,7 @@ class Run(Fitted):
 
     @property
     def _ranking(self) -> Ranking:
-        """What rows are ranked by, read anew where a file has changed."""
+        """The numbers that rows are ranked by, read anew where a file has changed."""
         names = ("calibration.safetensors", "heldout.safetensors")
         state = (self.record, [stat_file(self.path / name) for name in names])
         if self._ranked is None or self._ranked[0] != state:

@@ -21,7 +21,7 @@ USUAL_SHARE = 0.99  # of validation rows, which pay no more for a column than is
 
 @dataclass(frozen=True)
 class Usual:
-    """What columns cost in nats on validation rows: their mean, and what 99 % pay at most, both (columns,) float64."""
+    """The costs of columns in nats on validation rows: their mean, and what 99 % pay at most, both (columns,) float64."""
 
     mean: Tensor
     most: Tensor
