@@ -70,7 +70,7 @@ class Ranking:
 
 
 def load_ranking(file: Path, mend: str, source: str) -> Ranking:
-    """What a run keeps to rank scores by, with the words for its rows. UserError as of `load_nats`."""
+    """The numbers that a run keeps to rank scores by, with the words for its rows. UserError as of `load_nats`."""
     kept = _load_kept(file, mend)
     excess = kept["excess"].numpy() if "excess" in kept else None
     return Ranking(Calibration(kept["nats"].numpy(), source, excess), Usual.from_tensors(kept))
