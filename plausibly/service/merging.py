@@ -62,7 +62,7 @@ def read_alone(run: Run, rows: list[Any]) -> Events | UserError:
 def score_together(run: Run, parts: Sequence[Events]) -> list[Reply]:
     """The answer to each request, from one pass over the rows of all."""
     whole = join_events(pad(parts))
-    found = score_columns(run.model, run.format, whole, False, False)
+    found = score_columns(run.model, run.format, whole, run.usual, False, False)
     starts = np.cumsum([0, *map(len, parts)]).tolist()
     return [
         add_ranks(run, cut(found, slice(*ends)), ends[1] - ends[0]) for ends in pairwise(starts)
