@@ -14,6 +14,7 @@ import numpy as np
 
 from plausibly.data.events import Events, join_events
 from plausibly.errors import UserError
+from plausibly.evaluation.likelihood.anomalies import Calibration
 from plausibly.evaluation.likelihood.scores import ScoreColumns, ScoreRanking, score_columns
 from plausibly.runs.run import Run
 from plausibly.service.answers import Question, Reply, column_records, held_rows, plain
@@ -37,7 +38,7 @@ def read_together(run: Run, asked: Sequence[list[Any]]) -> list[Events | UserErr
     alike = len({name_columns(rows) for rows in asked} - {None}) == 1
     if len(asked) > 1 and alike and all(name_columns(rows) for rows in asked):
         try:
-            whole = run.events(held_rows(run, [row for rows in asked for row in rows]))
+            whole = run.format.events(held_rows(run, [row for rows in asked for row in rows]))
         except UserError:
             pass
         else:
@@ -54,7 +55,7 @@ def name_columns(rows: list[Any]) -> frozenset[str] | None:
 
 def read_alone(run: Run, rows: list[Any]) -> Events | UserError:
     try:
-        return run.events(held_rows(run, rows))
+        return run.format.events(held_rows(run, rows))
     except UserError as error:
         return error
 
@@ -63,10 +64,9 @@ def score_together(run: Run, parts: Sequence[Events]) -> list[Reply]:
     """The answer to each request, from one pass over the rows of all."""
     whole = join_events(pad(parts))
     found = score_columns(run.model, run.format, whole, run.usual, False, False)
-    starts = np.cumsum([0, *map(len, parts)]).tolist()
-    return [
-        add_ranks(run, cut(found, slice(*ends)), ends[1] - ends[0]) for ends in pairwise(starts)
-    ]
+    starts, calibration = np.cumsum([0, *map(len, parts)]).tolist(), run.calibration()
+    own = [cut(found, slice(*ends)) for ends in pairwise(starts)]
+    return [add_ranks(run, calibration, *each) for each in zip(own, map(len, parts), strict=True)]
 
 
 def pad(parts: Sequence[Events]) -> list[Events]:
@@ -80,8 +80,8 @@ def cut(columns: ScoreColumns, rows: slice) -> ScoreColumns:
     return {name: own if isinstance(own, str) else own[rows] for name, own in columns.items()}  # type: ignore[index]
 
 
-def add_ranks(run: Run, columns: ScoreColumns, rows: int) -> Reply:
+def add_ranks(run: Run, calibration: Calibration | None, columns: ScoreColumns, rows: int) -> Reply:
     """Rows with their ranks among the run's calibration rows, and what is told of them."""
-    ranking = ScoreRanking(run.calibration(), None, False, None, None)
+    ranking = ScoreRanking(calibration, None, False, None, None)
     found = ranking.rank_columns(columns)
     return {"rows": column_records(found, rows)} | plain(ranking.describe()) | run.attribution

@@ -117,7 +117,9 @@ def bind(listening: Listening) -> sockets.socket:
             Path(listening.socket).chmod(0o600)
         else:
             family = sockets.AF_INET6 if ":" in listening.host else sockets.AF_INET
-            bound = sockets.socket(family)
+            bound = sockets.socket(
+                family, sockets.SOCK_STREAM, sockets.IPPROTO_TCP
+            )  # else no TCP_NODELAY
             bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
             bound.bind((listening.host, listening.port))
         bound.listen(128)  # from now on requests wait
