@@ -35,6 +35,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor, nn
 
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.outcomes.latents import Latents, Prior
@@ -212,19 +213,19 @@ class TractableModel(AnyOrderModel):
 
     @abstractmethod
     def log_marginal(self, evidence: Evidence) -> Float[Tensor, "batch"]:
-        """log p(the observed variables, and each other has an allowed code), these summed out, (batch,)."""
+        """log p(the observed variables, and each other holds what is allowed), these summed out, (batch,)."""
 
     @abstractmethod
     def sample_given(
         self, evidence: Evidence, generator: torch.Generator
     ) -> Float[Tensor, "batch *shape"]:
-        """Events drawn from p(unobserved | observed), given too that each drawn cell has an allowed code."""
+        """Events drawn from p(unobserved | observed), given too that each drawn cell holds what is allowed."""
 
     def propose_completions(
         self, evidence: Evidence, weights: Float[Tensor, "all_codes"], generator: torch.Generator
     ) -> list[Float[Tensor, "batch *shape"]]:
         """Probable completions, among which the search for the best one begins; `weights` are those of `complete`."""
-        possible = evidence.with_allowed(weights > -torch.inf)
+        possible = evidence.with_allowed(Allowed.of_codes(weights > -torch.inf))
         return [self.sample_given(possible, generator) for _ in range(8)]
 
 

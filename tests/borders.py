@@ -19,6 +19,7 @@ from torch import Tensor
 
 from plausibly import capabilities
 from plausibly.capabilities import Decoder, Trainable
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
@@ -27,6 +28,7 @@ from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.latents import Latents, Prior
 from plausibly.outcomes.outcome import Outcome
 from plausibly.outcomes.product import Product
+from plausibly.outcomes.within import WithinEnds
 
 PARAMETERS = ("logits", "log_probs", "means", "places", "log_weights")  # first found, has the batch
 
@@ -79,7 +81,7 @@ def find_methods(*more):
 
 def batch_of(one):
     """The shape of what an outcome scores."""
-    if isinstance(one, Histogram):
+    if isinstance(one, Histogram | WithinEnds):
         return batch_of(one.inner)
     if isinstance(one, Product):
         own = [batch_of(part) for _, part in one.groups]
@@ -121,11 +123,13 @@ def fits(value, hint):
 
 
 def pieces(name, value, hint):
-    """What has a shape of its own: an argument, or each field of evidence."""
-    if hint is not Evidence or not isinstance(value, Evidence):
+    """What has a shape of its own: an argument, or each field of evidence, and of what that allows."""
+    if not isinstance(value, Evidence | Allowed) or type(value) not in (hint, *get_args(hint)):
         return [(name, value, hint)]
-    hints = get_type_hints(Evidence)
-    return [(f"{name}.{each}", getattr(value, each), hints[each]) for each in hints]
+    found = []
+    for each, own in get_type_hints(type(value)).items():
+        found += pieces(f"{name}.{each}", getattr(value, each), own)
+    return found
 
 
 def describe(value):

@@ -45,6 +45,7 @@ def sample(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     complete: Annotated[bool, Parameter(negative="")] = False,
+    beyond: Annotated[bool, Parameter(negative="")] = False,
     guard_formulas: GuardFormulas = False,
     scheduler: Scheduler = None,
     model: OwnModel = None,
@@ -62,6 +63,8 @@ def sample(
         COLUMN=VALUE fixes columns, never by rejection; an array's columns are called 0, 1, ...
     complete
         draw rows without holes, as if holes told nothing of what they hide.
+    beyond
+        draw numbers too that lie below the least that training rows have, or above the largest.
     """
     common = common or CommonOptions()
     from plausibly.runs.run import Run
@@ -74,24 +77,26 @@ def sample(
     if complete:
         print_remark(common, COMPLETE_NOTE)
     drawing = opened.answerer(impute_task) if known or complete else opened
-    asked = DrawRequest(drawing, n, known, complete)
+    asked = DrawRequest(drawing, n, known, complete, beyond)
     if out_ is not None:
         draw_to_file(asked, out_, shard_work(scheduler, common, model), common, guard_formulas)
         return
     if scheduler is not None:
         raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
-    rows, ess = drawing.sample_with_ess(n, common.seed, known, complete)
+    rows, ess = drawing.sample_with_ess(n, common.seed, known, complete, beyond)
     deliver(drawing, rows, None, common, asked.report(ess, common), guard=guard_formulas)
 
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """The rows that are asked for: so many, given some columns, and without holes where they are to be complete."""
+    """The rows that are asked for: so many, given some columns, without holes where they are to be complete, and with
+    numbers beyond those seen."""
 
     run: Run
     n: int
     given: dict[str, str]
     complete: bool
+    beyond: bool
 
     def report(self, ess: Any, common: CommonOptions) -> dict[str, Any]:
         """Says how good draws given something are, and is that as JSON; nothing but the number of plain draws."""
@@ -113,7 +118,7 @@ def draw_to_file(
     from plausibly.jobs import files
 
     out, meter = Path(out_), row_meter(common)
-    wanted = asked.n, common.seed, asked.given, asked.complete
+    wanted = asked.n, common.seed, asked.given, asked.complete, asked.beyond
     ess = files.sample_to(asked.run, out, *wanted, work=work, on_progress=meter, guard=guard)
     document = asked.report(ess, common) | {"out": out_}
     print_result(WrittenRowsPrintout(asked.n, out_, document), common)
@@ -134,6 +139,7 @@ def impute(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     draws: int = 1,
     most_probable: Annotated[bool, Parameter(negative="")] = False,
+    beyond: Annotated[bool, Parameter(negative="")] = False,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: CommonOptions | None = None,
@@ -148,6 +154,8 @@ def impute(
         number of independent fillings.
     most_probable
         instead, fill all holes of a row with what is most probable together.
+    beyond
+        draw numbers too that lie below the least that training rows have, or above the largest.
     """
     common = common or CommonOptions()
     from plausibly.runs.run import Run
@@ -165,9 +173,11 @@ def impute(
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
-        ess = fill_and_print(opened, data, word, common, guard_formulas)
+        drawing = opened.drawing_beyond() if beyond else opened
+        ess = fill_and_print(drawing, data, word, common, guard_formulas)
     else:
-        ess = fill_files(opened, data, Path(out_), draws, word, common, guard_formulas)
+        request = FillRequest(opened, data, draws, word, beyond)
+        ess = fill_files(request, Path(out_), common, guard_formulas)
     print_remark(common, f"filled cells are {describe_filling(word, ess, opened.by)}")
 
 
@@ -179,18 +189,28 @@ def fill_and_print(run: Run, data: str, word: str, common: CommonOptions, guard:
     return ess
 
 
-def fill_files(
-    run: Run, data: str, out: Path, draws: int, word: str, common: CommonOptions, guard: bool
-) -> Any:
+@dataclass(frozen=True)
+class FillRequest:
+    """The rows that are to be filled so many times, and the word for how good that is."""
+
+    run: Run
+    data: str
+    draws: int
+    word: str
+    beyond: bool
+
+
+def fill_files(asked: FillRequest, out: Path, common: CommonOptions, guard: bool) -> Any:
     """Fills rows into files, a file for each draw; gives the effective number of weighted draws."""
     from plausibly.jobs import files
 
-    for draw in range(draws):
-        path = path_of_draw(out, draw) if draws > 1 else out
-        seed = common.seed + draw
+    for draw in range(asked.draws):
+        path = path_of_draw(out, draw) if asked.draws > 1 else out
+        wanted = asked.data, path, common.seed + draw, asked.beyond
         meter = row_meter(common)
-        rows, ess = files.fill_to(run, data, path, seed, on_progress=meter, guard=guard)
-    document = {"rows": rows, "filled": word} | (ess.to_json() if ess else {}) | run.attribution
+        rows, ess = files.fill_to(asked.run, *wanted, on_progress=meter, guard=guard)
+    document = {"rows": rows, "filled": asked.word} | (ess.to_json() if ess else {})
+    document |= asked.run.attribution
     print_result(WrittenRowsPrintout(rows, str(path), document | {"out": str(path)}), common)
     return ess
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 
@@ -38,7 +39,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def evidence(self, allowed: Tensor | None = None) -> Evidence:
+    def evidence(self, allowed: Allowed | None = None) -> Evidence:
         """The rows as evidence: what is known of them, and what the cells that are not may be."""
         if self.observed is None:
             return Evidence.whole(self.codes).with_allowed(allowed)

@@ -49,6 +49,7 @@ def load(
         events = rows.events(format, places, on_progress)
         format = rows.reserve_unseen(format, events["train"])
         note_groups(events, rows, split, places)
+    format = format.noting_seen([events[part] for part in ("train", "shown") if part in events])
     events |= {name: part.events(format) for name, part in given.items()}
     contents = [opened.digest(rows), *(part.fingerprint() for part in given.values())]
     dataset = Dataset.of_parts(opened.name, opened.text, join_digests(contents), format, events)

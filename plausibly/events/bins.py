@@ -115,33 +115,45 @@ class Binning(nn.Module):
         return torch.where((codes > 0) & (codes < top), inner, outer).clamp(0, 1)
 
     def draw_inside(
-        self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None
+        self,
+        codes: Tensor,
+        generator: torch.Generator,
+        variables: Sequence[int] | None = None,
+        ends: Tensor | None = None,
     ) -> Tensor:
-        """Events drawn inside codes, float32."""
-        return self._event_within(codes, variables, generator)
+        """Events drawn inside codes, float32; numbers between `ends`, (variables, 2), where there are any."""
+        return self._event_within(codes, variables, generator, ends)
 
     def middle(self, codes: Tensor, variables: Sequence[int] | None = None) -> Tensor:
         """The middle of each bin, and the edge of an outermost one, where its density is highest; float32."""
         return self._event_within(codes, variables, None)
 
     def _event_within(
-        self, codes: Tensor, variables: Sequence[int] | None, generator: torch.Generator | None
+        self,
+        codes: Tensor,
+        variables: Sequence[int] | None,
+        generator: torch.Generator | None,
+        ends: Tensor | None = None,
     ) -> Tensor:
         if codes.ndim == 1:
-            return self._event_within(codes[:, None], variables, generator)[:, 0]
+            return self._event_within(codes[:, None], variables, generator, ends)[:, 0]
         x = codes.float()
         places, slots = self._slots(variables)
         if not len(places):
             return x
         own = codes[:, places].T
-        event = self._number_within(own, slots, generator)
+        event = self._number_within(own, slots, generator, None if ends is None else ends[places])
         event = event.masked_fill(own > self.count[slots, None], UNFORESEEN)
         holes = (own == self.last[slots, None]) & self.holes[slots, None]
         x[:, places] = event.masked_fill(holes, HOLE).T
         return x
 
     def _number_within(
-        self, codes: Tensor, slots: Tensor, generator: torch.Generator | None
+        self,
+        codes: Tensor,
+        slots: Tensor,
+        generator: torch.Generator | None,
+        ends: Tensor | None = None,
     ) -> Tensor:
         """A number within each bin, (variables, batch): drawn if there is a generator, else the middle or the one edge."""
         count = self.count[slots, None]
@@ -154,9 +166,14 @@ class Binning(nn.Module):
         # rounding must not leave the bin
         under = torch.nextafter(high, torch.full_like(high, -torch.inf))
         inner = torch.minimum(low + share * (high - low), under)
-        below = torch.minimum(high - self.tails[slots, 0, None] * away, under)
-        above = low + self.tails[slots, 1, None] * away
-        return torch.where(codes == 0, below, torch.where(codes == count, above, inner))
+        fall, rise = self.tails[slots, 0, None] * away, self.tails[slots, 1, None] * away
+        if ends is not None:  # an exponential number modulo another is exponential below it
+            least, most = ends.to(low).T[..., None]
+            fall, rise = fall % (high - least), rise % (most - low)
+            under = under.maximum(least)
+        below, above = torch.minimum(high - fall, under), low + rise
+        found = torch.where(codes == 0, below, torch.where(codes == count, above, inner))
+        return found if ends is None else found.maximum(least).minimum(most)
 
     def peaks(self) -> Tensor:
         """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""

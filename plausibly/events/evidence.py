@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Bool, Num
 from torch import Tensor
 
+from plausibly.events.allowed import Allowed
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Events `x` of which the `observed` cells are known; each other cell has a code that is `allowed`.
+    """Events `x` of which the `observed` cells are known; each other cell holds what is `allowed`, None for anything.
 
-    `allowed` goes variable by variable and is the same for all events; None stands for all codes. What `x` holds where
-    a cell is not observed means nothing. Methods that change something return another value.
+    What `x` holds where a cell is not observed means nothing. Methods that change something return another value.
 
     >>> two = Evidence(torch.zeros(2, 3), torch.tensor([[True, True, False]] * 2))
     >>> two.with_known(2, 1.0).x
@@ -27,7 +28,7 @@ class Evidence:
 
     x: Num[Tensor, "batch *shape"]
     observed: Bool[Tensor, "batch *shape"]
-    allowed: Bool[Tensor, "all_codes"] | None = None
+    allowed: Allowed | None = None
 
     @classmethod
     def whole(cls, x: Tensor) -> Evidence:
@@ -89,15 +90,13 @@ class Evidence:
         observed.flatten(1)[:, i] = False
         return replace(self, observed=observed)
 
-    def allowed_codes(self, codes: Sequence[int]) -> tuple[Tensor, ...]:
-        """Which codes an unobserved cell may have, of each variable with so many, where the events are."""
-        allowed = self.allowed
-        if allowed is None:
-            allowed = torch.ones(sum(codes), dtype=torch.bool)
-        return allowed.to(self.x.device).split(list(codes))
+    def allowed_by_variable(self, codes: Sequence[int]) -> tuple[Allowed, ...]:
+        """The values that are allowed of each variable, which have so many codes, where the events are."""
+        allowed = self.allowed or Allowed(torch.zeros(sum(codes)))
+        return allowed.to(self.x.device).split(codes)
 
-    def with_allowed(self, allowed: Tensor | None) -> Evidence:
-        """The same, whose unobserved cells have one of these codes."""
+    def with_allowed(self, allowed: Allowed | None) -> Evidence:
+        """The same, whose unobserved cells hold what is allowed."""
         return replace(self, allowed=allowed)
 
     def with_events(self, x: Tensor) -> Evidence:

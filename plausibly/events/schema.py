@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.events.allowed import Allowed
 from plausibly.events.kinds import Category, Kind
 
 MAX_VARIABLES = 1_000_000
@@ -110,13 +111,16 @@ class Schema:
         )
         return columns.reshape(-1, *self.shape)
 
-    def code_mask(self, holes: bool) -> Tensor:
-        """Which codes a filled cell may take, bool (sum of codes,): no open ones, and holes only if asked for."""
-        marks = [
-            [code < k.regular or (holes and code == k.missing_code) for code in range(k.codes)]
-            for k in self.kinds
-        ]
-        return torch.tensor([mark for variable in marks for mark in variable])
+    def allowed(self, holes: bool) -> Allowed:
+        """Allows a drawn cell what was seen, as far as kinds know it, no open code, and holes only if asked for."""
+        shares = np.concatenate([kind.log_seen(holes) for kind in self.kinds])
+        ends = torch.tensor([kind.event_ends for kind in self.kinds])
+        return Allowed(torch.from_numpy(shares).float(), None if ends.isinf().all() else ends)
+
+    @property
+    def knows_seen(self) -> bool:
+        """True where a variable knows which of its values were seen."""
+        return any(kind.seen is not None for kind in self.kinds)
 
     def likeliest_inside(self, holes: bool) -> Tensor:
         """log p(its most probable value | code) of every code that a completed cell may take, else -inf: (sum of codes,).
@@ -125,9 +129,8 @@ class Schema:
         probability and a number a density, and the two cannot be weighed against each other.
         """
         own = torch.from_numpy(np.concatenate([kind.log_peaks() for kind in self.kinds]))
-        regular, allowed = (self.code_mask(h).split(list(self.codes)) for h in (False, holes))
-        kept = [regular[i] if kind.continuous else allowed[i] for i, kind in enumerate(self.kinds)]
-        return own.masked_fill(~torch.cat(kept), -torch.inf)
+        shares = [torch.from_numpy(k.log_seen(holes and not k.continuous)) for k in self.kinds]
+        return own.masked_fill(torch.cat(shares) == -torch.inf, -torch.inf)
 
     def first(self, variables: tuple[int, ...]) -> Schema:
         """The schema of some of the variables, as a flat event."""

@@ -26,6 +26,7 @@ from plausibly.capabilities import (
     Unrolled,
     device_of,
 )
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.families.chains import (
@@ -111,14 +112,14 @@ class TractableSum(WeightedSum, TractableModel):
         """A value for each code, (sum of codes,), of those of the members' variables."""
         return values
 
+    def allowed_inside(self, allowed: Allowed) -> Allowed:
+        """The same of the cells that members know."""
+        return allowed
+
     def evidence_inside(self, evidence: Evidence) -> Evidence:
         """Evidence as the members know it."""
-        allowed = evidence.allowed
-        return Evidence(
-            self.inside(evidence.x),
-            self.inside(evidence.observed),
-            None if allowed is None else self.codes_inside(allowed),
-        )
+        allowed = evidence.allowed and self.allowed_inside(evidence.allowed)
+        return Evidence(self.inside(evidence.x), self.inside(evidence.observed), allowed)
 
     def assemble(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
         """The outcome of all variables from those of the members' variables and the members' weights in each row."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
+from plausibly.events.allowed import Allowed
 from plausibly.events.bins import Binning
 from plausibly.events.evidence import Evidence
 from plausibly.families.proposals import effective_size
@@ -107,9 +108,9 @@ class LookaheadMessages:
 
 
 def look_ahead(
-    tree: LookaheadTree, evidence: Evidence, allowed: Sequence[Tensor]
+    tree: LookaheadTree, evidence: Evidence, allowed: Sequence[Allowed]
 ) -> LookaheadMessages:
-    """For rows, (rows, variables), that are known in part; `allowed` says of each variable which codes it may have."""
+    """For rows, (rows, variables), that are known in part; `allowed` says of each variable what it may hold."""
     below = [lookahead_weights(tree, evidence, own, i) for i, own in enumerate(allowed)]
     message: list[Tensor | None] = [None] * len(allowed)
     for i in reversed(tree.order):
@@ -124,15 +125,14 @@ def look_ahead(
 
 
 def lookahead_weights(
-    tree: LookaheadTree, evidence: Evidence, allowed: Tensor, i: int
+    tree: LookaheadTree, evidence: Evidence, allowed: Allowed, i: int
 ) -> Tensor | None:
     """log weights of the codes of one variable, (rows, codes), float64; None where it may be anything in every row."""
     x, seen = evidence.x[:, i], evidence.observed[:, i]
-    if allowed.all() and not seen.any():
+    # how much of a code is allowed is weighed where it is drawn
+    free = torch.where(allowed.log_shares.isinf(), -torch.inf, 0.0).double()
+    if not free.any() and not seen.any():
         return None
-    free = torch.zeros(allowed.shape, dtype=torch.float64, device=x.device).masked_fill(
-        ~allowed, -torch.inf
-    )
     only = torch.full((len(x), len(free)), -torch.inf, dtype=torch.float64, device=x.device)
     only.scatter_(1, tree.code(x.masked_fill(~seen, 0.0), i)[:, None], 0.0)
     return torch.where(seen[:, None], only, free)
@@ -170,7 +170,7 @@ class Particles:
         self.model, self.tree, self.generator = model, tree, generator
         rows, device = evidence.flatten().to(device_of(model)), device_of(model)
         self.shape = len(rows), many
-        self.allowed = rows.allowed_codes(model.schema.codes)
+        self.allowed = rows.allowed_by_variable(model.schema.codes)
         self.ahead = look_ahead(tree, rows, self.allowed)
         self.row = torch.arange(len(rows), device=device).repeat_interleave(many)
         own = rows[self.row]
@@ -224,9 +224,7 @@ class Particles:
             return outcome.sample(self.generator), self.weights.new_zeros(len(self.x))
         if isinstance(outcome, Histogram):
             code, gained = self._sample_tilted(outcome.inner, logs, i)  # type: ignore[arg-type]
-            return outcome.binning.draw_inside(
-                code.long(), self.generator, outcome.variables
-            ), gained
+            return outcome.draw_inside(code, self.generator), gained
         if isinstance(outcome, Categorical):
             both = outcome.log_probs.double() + logs
             return gumbel_max(both, self.generator).float(), both.logsumexp(1)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.families.variational import NUMBERS_PER_BATCH, output_width
 from plausibly.networks.pairs import rest_of
@@ -114,13 +115,13 @@ class LatentQuery:
         self.evidence = Evidence(self.x, self.observed, evidence.allowed)
 
     @cached_property
-    def code_masks(self) -> dict[int, Tensor]:
-        """For each variable that may not be anything, and is unobserved somewhere, which codes it may have."""
+    def restrictions(self) -> dict[int, Allowed]:
+        """For each variable that may not be anything, and is unobserved somewhere, what it may hold."""
         if self.evidence.allowed is None:
             return {}
         free = (~self.observed).any(0).tolist()
-        marks = self.evidence.allowed_codes(self.model.schema.codes)
-        return {i: mark for i, mark in enumerate(marks) if free[i] and not mark.all()}
+        each = self.evidence.allowed_by_variable(self.model.schema.codes)
+        return {i: own for i, own in enumerate(each) if free[i] and not own.is_everything}
 
     @property
     def row_keys(self) -> Tensor:
@@ -130,7 +131,7 @@ class LatentQuery:
     @property
     def telling(self) -> Tensor:
         """True where what is known of a row tells anything of z, (rows,)."""
-        barred = list(self.code_masks)
+        barred = list(self.restrictions)
         return self.observed[:, self.rest].any(1) | (~self.observed[:, barred]).any(1)
 
     def rows(self, index: Tensor) -> LatentQuery:
@@ -141,18 +142,18 @@ class LatentQuery:
         return self.rows(torch.arange(len(self.x), device=self.x.device).repeat_interleave(many))
 
     def log_seen(self, outcome: Outcome) -> Tensor:
-        """log p(the observed, and that each other has an allowed code) by each row's outcome, (rows,) float64."""
+        """log p(the observed, and that each other holds what is allowed) by each row's outcome, (rows,) float64."""
         logs = outcome.log_prob(self.x).double().masked_fill(~self.observed, 0.0).sum(1)
-        for i, codes in self.code_masks.items():
-            mass = outcome.one(i).truncate(codes)[1].double()
+        for i, allowed in self.restrictions.items():
+            mass = outcome.one(i).truncate(allowed)[1].double()
             logs = logs + mass.masked_fill(self.observed[:, i], 0.0)
         return logs
 
     def draw_unobserved(self, outcome: Outcome, generator: torch.Generator) -> Tensor:
         """Whole events, (rows, variables), whose unobserved cells are drawn from each row's outcome."""
         x = outcome.sample(generator)
-        for i, codes in self.code_masks.items():
-            x[:, i] = outcome.one(i).truncate(codes)[0].sample(generator)
+        for i, allowed in self.restrictions.items():
+            x[:, i] = outcome.one(i).truncate(allowed)[0].sample(generator)
         return self.evidence.fill(x)
 
     def contexts(self, generator: torch.Generator) -> Tensor | None:

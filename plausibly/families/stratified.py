@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import TractableSum, find_model_class, free_log_weights
@@ -78,8 +79,8 @@ class Stratified(TractableSum):
         logs, rows = self.log_labels(), evidence.flatten()
         codes = torch.arange(len(logs), device=logs.device)
         seen, label = rows.observed[:, self.label, None], rows.x[:, self.label, None]
-        free = rows.allowed_codes(self.schema.codes)[self.label]
-        return logs.masked_fill(~torch.where(seen, label == codes, free), -torch.inf)
+        free = rows.allowed_by_variable(self.schema.codes)[self.label].log_shares
+        return logs + torch.where(seen, (label == codes).log(), free)
 
     def inside(self, x: Tensor) -> Tensor:
         return x.flatten(1)[:, self.rest]
@@ -87,6 +88,9 @@ class Stratified(TractableSum):
     def codes_inside(self, values: Tensor) -> Tensor:
         each = values.split(list(self.schema.codes))
         return torch.cat([each[i] for i in self.rest])
+
+    def allowed_inside(self, allowed: Allowed) -> Allowed:
+        return allowed.some(self.rest, self.schema.codes)
 
     def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
         x = torch.empty(len(inner), self.schema.size, device=inner.device)

@@ -224,10 +224,9 @@ class TabularModel(DecomposableModel):
         return [STRENGTHS[best] for best in torch.stack(scores).argmax(0).tolist()]
 
     def weigh_codes(self, evidence: Evidence) -> Tensor:
-        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the allowed ones of any other."""
-        free = torch.zeros(sum(self.schema.codes))
-        if evidence.allowed is not None:
-            free = free.masked_fill(~evidence.allowed.cpu(), -torch.inf)
+        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and what is allowed of those of any other."""
+        allowed = evidence.allowed
+        free = torch.zeros(sum(self.schema.codes)) if allowed is None else allowed.log_shares
         return self.weigh_observed(evidence, free)
 
     def weigh_observed(self, evidence: Evidence, free: Tensor) -> Tensor:
@@ -268,7 +267,8 @@ class TabularModel(DecomposableModel):
     @torch.no_grad()
     def sample_given(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         codes = self.draw(self.weigh_cells(evidence), generator)
-        drawn = self.binning.draw_inside(codes, generator)
+        ends = None if evidence.allowed is None else evidence.allowed.ends
+        drawn = self.binning.draw_inside(codes, generator, ends=ends)
         return evidence.fill(drawn.reshape(evidence.x.shape))
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ from plausibly.data.events import Events
 from plausibly.data.formats.format import leave_out
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction_errors
+from plausibly.evaluation.likelihood.beyond import mass_beyond
 from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood
 from plausibly.evaluation.likelihood.scores import calibrate, learn_usual
 from plausibly.fitting.interrupts import interruptible
@@ -59,6 +60,7 @@ RESULT_FIELDS = (
     "rows_sampled_per_second",
     "samples",
     "coded",
+    "beyond",
 )
 
 
@@ -295,12 +297,16 @@ class Fit:
         if found is not None:
             self._keep_held_out(found)
         errors = reconstruction_errors(self.model, format, test)
+        left_out = mass_beyond(self.model, format, self.dataset.valid)
+        if left_out:
+            self.listener.log(f"{self.record.model}: {left_out}")
         written = HOLDOUT_FILES if found is not None else ()
         self.record = record_checksums(self.record, self.path, written).replace(
             test=found.to_json() if found else None,
             reconstruction={unit: error.to_json() for unit, error in errors.items()},
             rows_scored_per_second=scored if found else None,
             rows_sampled_per_second=sampling_speed(self.model),
+            beyond=left_out.to_json() if left_out else None,
         )
         self.save_record()
         return Run(self.path, self.record, self.model, format)

@@ -51,6 +51,7 @@ def sample_to(
     seed: int = 0,
     given: Mapping[str, Any] | None = None,
     complete: bool = False,
+    beyond: bool = False,
     work: Work = work_here,
     on_progress: RowProgress = ignore_progress,
     guard: bool = False,
@@ -63,7 +64,8 @@ def sample_to(
     """
     run = run.answerer(impute) if given or complete else run
     (impute if given or complete else sample).require(run.model)
-    output, job = run.format.output(out), SampleJob(str(out), n, seed, dict(given or {}), complete)
+    output = run.format.output(out)
+    job = SampleJob(str(out), n, seed, dict(given or {}), complete, beyond)
     with carry_out(run, job, out, work, n, on_progress) as shards:
         output.write(shards, out, guard)
         return read_effective_size(shards)
@@ -74,6 +76,7 @@ def fill_to(
     data: str,
     out: Path,
     seed: int = 0,
+    beyond: bool = False,
     work: Work = work_here,
     on_progress: RowProgress = ignore_progress,
     guard: bool = False,
@@ -83,7 +86,8 @@ def fill_to(
     impute.require(run.model)
     refuse_same(out, data)
     output, rows = run.format.output(out), open_source(data).estimate_rows(run.format)
-    with carry_out(run, FillJob(data, str(out), seed), out, work, rows, on_progress) as shards:
+    job = FillJob(data, str(out), seed, beyond)
+    with carry_out(run, job, out, work, rows, on_progress) as shards:
         output.write(shards, out, guard)
         return shards.rows, read_effective_size(shards)
 

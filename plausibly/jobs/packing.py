@@ -20,7 +20,7 @@ from plausibly.system.seals import MAX_DOCUMENT_BYTES, digest_file
 RUN_FILES = ("run.json", "weights.safetensors")
 
 
-FIELDS_LEFT_OUT = ("test", "samples", "coded", "health", "reconstruction")
+FIELDS_LEFT_OUT = ("test", "samples", "coded", "beyond", "health", "reconstruction")
 
 
 # of a run's record, in their order in a file
@@ -46,6 +46,7 @@ RECORD_FIELDS = (
     "reconstruction",
     "samples",
     "coded",
+    "beyond",
     "health",
     "weights_sha256",
     "files_sha256",

@@ -70,13 +70,15 @@ class SampleJob(ShardJob):
     seed: int
     given: Mapping[str, Any]
     complete: bool = False
+    beyond: bool = False
     word = "sample"
 
     def pieces(self, run: Run) -> Iterable[int]:
         return run.shards(self.n)
 
     def shard(self, run: Run, number: int, piece: int) -> pa.Table:
-        events, told = run.sample_shard(number, piece, self.seed, self.given, self.complete)
+        own = run.drawing_beyond() if self.beyond else run
+        events, told = own.sample_shard(number, piece, self.seed, self.given, self.complete)
         rows = run.format.output(Path(self.out)).piece(run.format.rows(events, Path(self.out)))
         return _with_effective(rows, told)
 
@@ -107,13 +109,15 @@ class FillJob(RowsJob):
 
     out: str
     seed: int
+    beyond: bool = False
     word = "impute"
     verb = "fill"
 
     def shard(self, run: Run, number: int, piece: Any) -> pa.Table:
         with self.rows_of(run, number):
             asked = run.format.questions(piece)
-        filled, told = run.fill_shard(number, asked, self.seed)
+        own = run.drawing_beyond() if self.beyond else run
+        filled, told = own.fill_shard(number, asked, self.seed)
         output, rows = (run.format.output(Path(self.out)), run.format.rows(filled, Path(self.out)))
         return _with_effective(output.piece(rows), told)
 

@@ -158,8 +158,8 @@ class Gaussian(DecomposableModel):
 
     def _numbers_only(self, evidence: Evidence) -> Tensor:
         """The variables that may be unforeseen but may not be drawn so."""
-        allowed = evidence.allowed_codes(self.schema.codes)
-        return self.open & ~torch.stack([own[-1] for own in allowed])
+        allowed = evidence.allowed_by_variable(self.schema.codes)
+        return self.open & torch.stack([own.log_shares[-1] == -torch.inf for own in allowed])
 
     def predict(self, x: Tensor) -> Outcome:
         rows = x.flatten(1).double()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from plausibly.events.allowed import Allowed
 from plausibly.outcomes.outcome import Index, Single
 from plausibly.system.randomness import random_like
 
@@ -40,8 +41,12 @@ class Categorical(Single):
     def beside(self, others: Sequence[Any]) -> Categorical:
         return Categorical(torch.cat([one.log_probs for one in (self, *others)]), self.unseen)
 
-    def truncate(self, allowed: Tensor) -> tuple[Categorical, Tensor]:
-        masked = self.log_probs.masked_fill(~allowed.to(self.log_probs.device), -torch.inf)
+    def truncate(self, allowed: Allowed) -> tuple[Categorical, Tensor]:
+        return self.weigh(allowed.log_shares)
+
+    def weigh(self, logs: Tensor) -> tuple[Categorical, Tensor]:
+        """The distribution whose codes have log weights besides, (..., codes), and the log of what it adds up to."""
+        masked = self.log_probs + logs.to(self.log_probs)
         mass = masked.logsumexp(-1)
         return Categorical(masked - mass.unsqueeze(-1), self.unseen), mass
 

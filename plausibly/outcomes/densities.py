@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
+from plausibly.events.allowed import Allowed
 from plausibly.events.kinds import HOLE, UNFORESEEN
-from plausibly.outcomes.categorical import Categorical, drop_code, gumbel_max
-from plausibly.outcomes.outcome import Index, Numeric
+from plausibly.outcomes.categorical import drop_code, gumbel_max
+from plausibly.outcomes.outcome import Index, Numeric, Single
+from plausibly.outcomes.within import truncate_number
 from plausibly.system.randomness import random_like
 
 DENSITIES = ("normal", "logistic")
@@ -119,14 +121,14 @@ class MixtureDensity(Numeric):
         )
         return MixtureDensity(weights, means, scales, special, self.density, self.unseen)
 
-    def truncate(self, allowed: Tensor) -> tuple[MixtureDensity, Tensor]:
-        if self.log_special is None:
-            return self, torch.zeros_like(self.means[..., 0])
-        specials = self.log_special.shape[-1] - 1
-        kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
-        special, mass = Categorical(self.log_special).truncate(kept)
+    def truncate(self, allowed: Allowed) -> tuple[Single, Tensor]:
+        return truncate_number(
+            self, self.means[..., 0], self.log_special, allowed, self._with_special
+        )
+
+    def _with_special(self, special: Tensor) -> MixtureDensity:
         form = self.log_weights, self.means, self.scales
-        return MixtureDensity(*form, special.log_probs, self.density, self.unseen), mass
+        return MixtureDensity(*form, special, self.density, self.unseen)
 
 
 class NormalMixture(torch.autograd.Function):

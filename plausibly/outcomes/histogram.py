@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from plausibly.events.allowed import Allowed
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import TAIL_SCALES
 from plausibly.outcomes.outcome import Index, Numeric, Outcome, Single
@@ -16,22 +17,29 @@ from plausibly.outcomes.outcome import Index, Numeric, Outcome, Single
 class Histogram(Numeric):
     """Variables of which some are real and known by the bin they fall into: `inner` is the outcome of the codes.
 
-    `binning` turns events of the `variables` into codes and back, and knows the density inside a bin.
+    `binning` turns events of the `variables` into codes and back, and knows the density inside a bin. Numbers are drawn
+    between `ends`, (variables, 2), where there are any.
     """
 
     def __init__(
-        self, inner: Outcome, binning: AnyBinning, variables: Sequence[int] | None = None
+        self,
+        inner: Outcome,
+        binning: AnyBinning,
+        variables: Sequence[int] | None = None,
+        ends: Tensor | None = None,
     ) -> None:
-        self.inner, self.binning, self.variables = inner, binning, variables
+        self.inner, self.binning, self.variables, self.ends = inner, binning, variables, ends
 
     def log_prob(self, x: Tensor) -> Tensor:
         codes, inside = self.binning.digitise(x, self.variables)
         return self.inner.log_prob(codes) + inside
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return self.binning.draw_inside(
-            self.inner.sample(generator).long(), generator, self.variables
-        )
+        return self.draw_inside(self.inner.sample(generator), generator)
+
+    def draw_inside(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Events drawn inside codes."""
+        return self.binning.draw_inside(codes.long(), generator, self.variables, self.ends)
 
     def mode(self) -> Tensor:
         return self.binning.middle(self.inner.mode().long(), self.variables)
@@ -43,12 +51,12 @@ class Histogram(Numeric):
 
     def rows(self, index: Index) -> Histogram:
         assert isinstance(self.inner, Single)
-        return Histogram(self.inner.rows(index), self.binning, self.variables)
+        return Histogram(self.inner.rows(index), self.binning, self.variables, self.ends)
 
     def beside(self, others: Sequence[Any]) -> Histogram:
         assert isinstance(self.inner, Single)
         inner = self.inner.beside([one.inner for one in others])
-        return Histogram(inner, self.binning, self.variables)
+        return Histogram(inner, self.binning, self.variables, self.ends)
 
     def cuts(self) -> Tensor:
         assert self.variables is not None
@@ -72,10 +80,11 @@ class Histogram(Numeric):
         own, upto = (each.gather(-1, codes[:, None])[:, 0] for each in (bins, bins.cumsum(-1)))
         return (upto - own * (1 - self.binning.share(x, codes, self.variables))) / bins.sum(-1)
 
-    def truncate(self, allowed: Tensor) -> tuple[Histogram, Tensor]:
+    def truncate(self, allowed: Allowed) -> tuple[Histogram, Tensor]:
+        """Draws are within the ends; densities and shares of a number within its bin stay those of the whole bin."""
         assert isinstance(self.inner, Single)
         inner, mass = self.inner.truncate(allowed)
-        return Histogram(inner, self.binning, self.variables), mass
+        return Histogram(inner, self.binning, self.variables, allowed.ends), mass
 
 
 class AnyBinning(Protocol):
@@ -90,9 +99,13 @@ class AnyBinning(Protocol):
         """Codes, int64, and the log density inside the code's bin, 0 where it is none."""
 
     def draw_inside(
-        self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None
+        self,
+        codes: Tensor,
+        generator: torch.Generator,
+        variables: Sequence[int] | None,
+        ends: Tensor | None,
     ) -> Tensor:
-        """Events drawn inside codes."""
+        """Events drawn inside codes, numbers between `ends`, (variables, 2), where there are any."""
 
     def middle(self, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
         """The middle of each bin, and the edge of one without an end: where its density is highest."""

@@ -15,9 +15,11 @@ from math import log
 import torch
 from torch import Tensor
 
-from plausibly.outcomes.categorical import Categorical, gumbel_max
+from plausibly.events.allowed import Allowed
+from plausibly.outcomes.categorical import gumbel_max
 from plausibly.outcomes.densities import insert_specials, specials_log_prob
-from plausibly.outcomes.outcome import Index, Numeric
+from plausibly.outcomes.outcome import Index, Numeric, Single
+from plausibly.outcomes.within import truncate_number
 
 MAX_DOUBT = 1e-3  # of the probability, that lines and tangents may enclose in all
 MAX_ROUNDS, LINES_PER_ROUND = 24, 32  # of adding places, and lines that are split in a round
@@ -113,13 +115,11 @@ class InterpolatedDensity(Numeric):
         special = None if self.log_special is None else self.log_special[index]
         return InterpolatedDensity(self.places[index], self.logs[index], special)
 
-    def truncate(self, allowed: Tensor) -> tuple[InterpolatedDensity, Tensor]:
-        if self.log_special is None:
-            return self, torch.zeros_like(self.logs[:, 0])
-        specials = self.log_special.shape[-1] - 1
-        kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
-        special, mass = Categorical(self.log_special).truncate(kept)
-        return InterpolatedDensity(self.places, self.logs, special.log_probs), mass
+    def truncate(self, allowed: Allowed) -> tuple[Single, Tensor]:
+        return truncate_number(self, self.logs[:, 0], self.log_special, allowed, self._with_special)
+
+    def _with_special(self, special: Tensor) -> InterpolatedDensity:
+        return InterpolatedDensity(self.places, self.logs, special)
 
     def beside(self, others: Sequence[InterpolatedDensity]) -> InterpolatedDensity:
         every = [self, *others]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from plausibly.events.allowed import Allowed
 from plausibly.outcomes.categorical import Categorical, gumbel_max
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
@@ -76,7 +77,7 @@ class MixtureOutcome(Numeric):
         places = [part.cuts() for part in self.reals()]
         return torch.cat([place.expand(len(self.log_weights), -1) for place in places], -1)
 
-    def truncate(self, allowed: Tensor) -> tuple[Single, Tensor]:
+    def truncate(self, allowed: Allowed) -> tuple[Single, Tensor]:
         parts, masses = zip(*(part.truncate(allowed) for part in self.parts), strict=True)
         weights = self.log_weights + torch.stack(masses, -1)
         total = weights.logsumexp(-1)

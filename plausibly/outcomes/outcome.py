@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, Num
 from torch import Tensor
 
+from plausibly.events.allowed import Allowed
+
 Index = (
     Int[Tensor, "rows"] | Bool[Tensor, "batch"] | tuple[Int[Tensor, "cells"], Int[Tensor, "cells"]]
 )
@@ -46,10 +48,10 @@ class Single(Outcome):
     """An outcome whose form is that of one variable."""
 
     @abstractmethod
-    def truncate(self, allowed: Bool[Tensor, "codes"]) -> tuple[Single, Float[Tensor, "*batch"]]:
-        """The distribution given that the code is `allowed`, bool (codes,), and the log p of that.
+    def truncate(self, allowed: Allowed) -> tuple[Single, Float[Tensor, "*batch"]]:
+        """The distribution given that the cell holds what is `allowed` of this variable, and the log p of that.
 
-        The code of a real number is its bin, of which no part may be barred, then come the unforeseen and the hole.
+        The code of a real number is its bin, then come the unforeseen and the hole.
         """
 
     @abstractmethod

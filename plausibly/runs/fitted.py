@@ -65,23 +65,35 @@ class Fitted(Judged):
     """
 
     def sample(
-        self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
+        self,
+        n: int,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        complete: bool = False,
+        beyond: bool = False,
     ) -> Any:
         """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
 
         With `complete` no cell is a hole: rows are drawn given that. They are what rows with holes would be without them
         only where holes tell nothing of what they hide (missing at random), which data cannot show.
-        Nobody knows what a value never seen would be: rows are drawn given that none occurs.
+        Rows are drawn given that nothing occurs that no training row has: levels, holes, and numbers below the least or above
+        the largest; `beyond` lets such numbers be drawn too, as p(x) has them.
         """
-        return self.sample_with_ess(n, seed, given, complete)[0]
+        return self.sample_with_ess(n, seed, given, complete, beyond)[0]
 
     def sample_with_ess(
-        self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
+        self,
+        n: int,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        complete: bool = False,
+        beyond: bool = False,
     ) -> tuple[Any, EffectiveSampleSize | None]:
         """The same; and, of draws by weight, how many tell something."""
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
         own = self.answerer(impute) if given or complete else self
+        own = own.drawing_beyond() if beyond else own
         parts = [
             own.sample_shard(shard, rows, seed, given, complete)
             for shard, rows in enumerate(own.shards(n))
@@ -126,13 +138,19 @@ class Fitted(Judged):
         asked = question(own.format, given)
         return float(information(own.model, asked.evidence(), *places))
 
-    def impute(self, data: Any, seed: int = 0) -> Any:
-        """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
-        return self.fill(data, seed)[0]
+    def impute(self, data: Any, seed: int = 0, beyond: bool = False) -> Any:
+        """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are.
 
-    def fill(self, data: Any, seed: int = 0) -> tuple[Any, EffectiveSampleSize | None]:
+        What is drawn lies within what was seen, as `sample` has it.
+        """
+        return self.fill(data, seed, beyond)[0]
+
+    def fill(
+        self, data: Any, seed: int = 0, beyond: bool = False
+    ) -> tuple[Any, EffectiveSampleSize | None]:
         """The same; and, of draws by weight, how many tell something."""
         own = self.answerer(impute)
+        own = own.drawing_beyond() if beyond else own
         filled, told = own.fill_events(data, seed)
         return name_rows(restore_index(own.format.rows(filled), data), own.by), told
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import ReconstructionError
+from plausibly.evaluation.likelihood.beyond import MassBeyond
 from plausibly.evaluation.numbers import Number
 from plausibly.runs import forms
 from plausibly.runs.user_models import ModelCode
@@ -145,6 +146,7 @@ class Record(Struct, frozen=True, kw_only=True):
     reconstruction: dict[str, ReconstructionError] = {}  # by unit
     samples: Number | None = None  # the two-sample AUC
     coded: Coded | None = None
+    beyond: MassBeyond | None = None  # the mass of what was never seen
     health: dict[str, float] = {}  # of a game, at the step whose weights were kept
     weights_sha256: str = ""
     files_sha256: dict[str, str] | None = None  # None of runs without checksums

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,7 +17,9 @@ from plausibly.data.questions import question
 from plausibly.data.sources.opening import reading_source
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
+from plausibly.events.evidence import Evidence
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
+from plausibly.families.within import NothingAllowed, barred_cells
 from plausibly.models import model_name
 from plausibly.runs.paired import Paired
 from plausibly.system.randomness import LikeliestGenerator, Stream, generator_for
@@ -80,6 +84,12 @@ class Sharded(Paired):
             raise UserError("there are no rows to fill")
         return events
 
+    def drawing_beyond(self) -> Self:
+        """The same, whose draws are not kept within what was seen."""
+        found = copy(self)
+        found.format = self.format.beyond
+        return found
+
     def sample_events(self, n: int, seed: int = 0) -> Events:
         """`n` events with values, as `sample` draws them."""
         return join_events(
@@ -124,22 +134,33 @@ class Sharded(Paired):
         return [min(self.shard_rows, n - start) for start in range(0, n, self.shard_rows)]
 
     def sample_codes(self, n: int, seed: int, shard: int = 0) -> Tensor:
-        """Codes of `n` events without open codes: the few drawn with one are drawn again."""
-        allowed, kept = (
-            self.model.schema.code_mask(holes=True),
-            torch.empty(0, *self.model.schema.shape),
-        )
-        starts = torch.tensor([0, *self.model.schema.codes]).cumsum(0)[:-1]
-        first = shard * self.shard_rows // EVENTS_PER_BATCH
+        """Codes of `n` events of what was seen; where no kind knows that, the few drawn with open codes are drawn again."""
+        schema, first = self.format.schema, shard * self.shard_rows // EVENTS_PER_BATCH
+        allowed, kept = schema.allowed(holes=True), torch.empty(0, *schema.shape)
+        if schema.knows_seen:
+            with self._naming_column():
+                drawn: Tensor = sample(self.model, n, seed, first, allowed)
+                return drawn
         for attempt in range(50):
             drawn = sample(self.model, n - len(kept), seed + attempt * (1 << 32), first)
-            sound = allowed[self.model.schema.event_codes(drawn) + starts].all(1)
-            kept = torch.cat([kept, drawn[sound]])
+            asked = Evidence.nothing(drawn).with_allowed(allowed)
+            kept = torch.cat([kept, drawn[~barred_cells(schema, asked, None).any(1)]])
             if len(kept) == n:
                 return kept
         raise UserError(
             f"{self.title} draws hardly any row without values never seen; it is hardly trained"
         )
+
+    @contextmanager
+    def _naming_column(self) -> Iterator[None]:
+        """Within, rows for which nothing is left are a UserError that names the column."""
+        try:
+            yield
+        except NothingAllowed as error:
+            raise UserError(
+                f"{self.title} draws hardly anything of column {self.names[error.variable]!r} within what was seen; "
+                "it is hardly trained, or draw with --beyond (`beyond=True`)"
+            ) from error
 
     def fill_events(self, data: Any, seed: int = 0) -> tuple[Events, EffectiveSampleSize | None]:
         """The same as events, in which the cells of a text file are spelled as they are."""
@@ -159,8 +180,9 @@ class Sharded(Paired):
     ) -> tuple[Events, EffectiveSampleSize | None]:
         """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
         noise = generator_for(device_of(self.model), seed, Stream.FILLED_HOLES, shard=shard)
-        evidence = asked.evidence(self.model.schema.code_mask(holes))
-        codes, told = impute(self.model, evidence, noise)
+        evidence = asked.evidence(self.format.schema.allowed(holes))
+        with self._naming_column():
+            codes, told = impute(self.model, evidence, noise)
         generator = np.random.default_rng((seed, 2, shard))
         return self.format.fill(asked, codes, generator, shard * self.shard_rows), told
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.outcome import Single
@@ -109,4 +110,4 @@ def most_probable(outcome: Single, weights: Tensor) -> Tensor:
     """The most probable number of a variable whose codes have log weights besides."""
     if isinstance(outcome, Categorical):
         return (outcome.log_probs + weights).argmax(-1).float()
-    return outcome.truncate(weights > -torch.inf)[0].mode()
+    return outcome.truncate(Allowed.of_codes(weights > -torch.inf))[0].mode()

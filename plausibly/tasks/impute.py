@@ -30,6 +30,7 @@ from plausibly.families.proposals import (
     effective_size,
     events_per_decoding,
 )
+from plausibly.families.within import barred_cells, redraw_rows
 from plausibly.outcomes.outcome import Single
 from plausibly.tasks import Task
 
@@ -52,9 +53,16 @@ class ImputedEvents(NamedTuple):
 def impute_exactly(
     model: TractableModel, evidence: Evidence, generator: torch.Generator, particles: int = 64
 ) -> ImputedEvents:
-    """Some rows at a time."""
-    parts = evidence.batches(512, device_of(model))
-    return ImputedEvents(torch.cat([model.sample_given(part, generator).cpu() for part in parts]))
+    """Some rows at a time, those anew that have numbers outside of their ends, of which some models know nothing."""
+    filled = []
+    for part in evidence.batches(512, device_of(model)):
+
+        def draw(rows: Tensor, part: Evidence = part) -> tuple[Tensor, Tensor]:
+            x = model.sample_given(part[rows], generator)
+            return x, barred_cells(model.schema, part[rows].with_events(x), None)
+
+        filled.append(redraw_rows(*draw(torch.arange(len(part))), draw).cpu())
+    return ImputedEvents(torch.cat(filled))
 
 
 @impute.rule(AnyOrderModel, "approximate")
@@ -65,7 +73,7 @@ def impute_one_by_one(
     """In the model's order, each unobserved cell given the observed ones and those that are drawn by then."""
     filled = []
     for part in evidence.batches(512, device_of(model)):
-        allowed = part.allowed_codes(model.schema.codes)
+        allowed = part.allowed_by_variable(model.schema.codes)
         for i in model.order:
             rows = (~part.observed.flatten(1)[:, i]).nonzero()[:, 0]
             if len(rows):
@@ -86,7 +94,8 @@ def impute_in_order(
     Rows in which too few particles tell something are filled anew with more.
     """
     filled, free = evidence.x.float().clone(), ~evidence.observed.flatten(1)
-    barred = [not own.all() for own in evidence.allowed_codes(model.schema.codes)]
+    each = evidence.allowed_by_variable(model.schema.codes)
+    barred = [not allowed.is_everything for allowed in each]
     prefix = is_prefix(model, evidence) & ~(free & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
     for part in first.split(rows_per_batch_of(model.schema.size, 1)):

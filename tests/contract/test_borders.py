@@ -26,6 +26,7 @@ from plausibly.capabilities import (
 )
 from plausibly.contract.checks import shake_weights
 from plausibly.contract.draws import random_events
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
@@ -97,8 +98,13 @@ def ask_one(single, x, codes):
     single.rows(torch.arange(len(x))).log_prob(x)
     single.rows(torch.ones_like(x, dtype=torch.bool)).log_prob(x)
     single.beside([single, single]).log_prob(x.repeat(3))
-    single.truncate(torch.ones(codes, dtype=torch.bool))[0].log_prob(x)
+    single.truncate(Allowed(torch.zeros(codes)))[0].log_prob(x)
     if isinstance(single, Numeric):
+        allowed = Allowed(torch.zeros(codes), torch.tensor([[-0.5, 0.5]]))
+        for within in (single.truncate(allowed)[0], single.truncate(allowed)[0].one(0)):
+            within.log_prob(x), within.sample(noise()), within.mode()
+            within.rows(torch.arange(len(x))).beside([within]).log_prob(x.repeat(2))
+            within.truncate(Allowed(torch.zeros(codes)))
         single.number(), single.mean(), single.below(x.clamp(-3, 3)), single.cuts()
 
 
@@ -107,8 +113,8 @@ def walk(model, n):
     schema = model.schema
     x = random_events(schema, n, 0).view(n, *schema.shape)
     flat, observed = x.flatten(1), torch.rand(x.shape, generator=noise()) < 0.5
-    evidence, allowed = Evidence(x, observed), schema.code_mask(holes=True)
-    weights = torch.zeros(len(allowed)).masked_fill(~allowed, -torch.inf)
+    evidence, allowed = Evidence(x, observed), schema.allowed(holes=True)
+    weights = allowed.log_shares.clone()
     given = flat[:, list(model.context)] if model.context else None
     if isinstance(model, Model):
         model.sample(n, noise())
@@ -430,8 +436,8 @@ def test_a_wrong_argument_is_found():
         for mask in (torch.ones(3, 4, dtype=torch.bool), torch.ones_like(x)):
             with pytest.raises(WrongShape, match=r"log_marginal\(evidence\.observed\)"):
                 model.log_marginal(Evidence(x, mask))
-        few = Evidence.whole(x).with_allowed(torch.ones(3, dtype=torch.bool))
-        with pytest.raises(WrongShape, match=r"sample_given\(evidence\.allowed\)"):
+        few = Evidence.whole(x).with_allowed(Allowed(torch.zeros(3)))
+        with pytest.raises(WrongShape, match=r"sample_given\(evidence\.allowed\.log_shares\)"):
             model.sample_given(few, noise())
         with pytest.raises(WrongShape, match=r"predict_given\(evidence\)"):
             model.predict_given(x)

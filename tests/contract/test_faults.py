@@ -221,6 +221,24 @@ def test_one_level_never_sampled(monkeypatch):
     return shake_weights(FVSBN.tiny(MIXED))
 
 
+@finds("allowed_samples_follow")
+def test_a_share_of_a_code_taken_for_all_of_it(monkeypatch):
+    sound = Categorical.weigh
+    monkeypatch.setattr(
+        Categorical, "weigh", lambda self, logs: sound(self, torch.where(logs.isinf(), logs, 0.0))
+    )
+    return shake_weights(MADE.tiny(MIXED))
+
+
+@finds("allowed_samples_follow")
+def test_cells_that_are_not_allowed_clipped_one_by_one(monkeypatch):
+    def clip(x, barred, draw):
+        return torch.where(barred, 1.0, x)
+
+    monkeypatch.setattr(sample, "redraw_rows", clip)
+    return shake_weights(Independent(MIXED))
+
+
 @finds("arguments_rebuild")
 def test_a_buffer_not_saved():
     class Forgetful(Independent):

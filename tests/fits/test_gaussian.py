@@ -112,7 +112,7 @@ def test_what_may_not_be_drawn_is_not_drawn():
     model = shake_weights(Gaussian(OPEN)).eval()
     x = torch.zeros(2000, 3)
     seen = torch.zeros_like(x, dtype=torch.bool)
-    allowed = OPEN.code_mask(holes=False)
+    allowed = OPEN.allowed(holes=False)
     noise = generator_for(torch.device("cpu"), 1)
     assert (model.sample_given(Evidence(x, seen), noise) >= UNFORESEEN).any()
     assert not (model.sample_given(Evidence(x, seen, allowed), noise) >= UNFORESEEN).any()

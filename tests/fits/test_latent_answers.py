@@ -131,7 +131,7 @@ def target_of(model, truth, row, observed, holes=False):
     """p of every event given what is observed, and that no cell is filled with what is not allowed."""
     schema = model.schema
     starts = torch.tensor([0, *schema.codes]).cumsum(0)[:-1]
-    fine = schema.code_mask(holes)[schema.all_events().long() + starts] | observed
+    fine = ~schema.allowed(holes).log_shares.isinf()[schema.all_events().long() + starts] | observed
     return (truth.exp() * (fitting(schema, row, observed) & fine.all(1))).numpy()
 
 
@@ -141,7 +141,7 @@ def test_filled_cells_follow_the_models_conditional(seen):
     p = target_of(MODEL, TRUTH, ROW, observed)
     filled = impute(
         MODEL,
-        Evidence(ROW, observed, MODEL.schema.code_mask(False)).expand(n),
+        Evidence(ROW, observed, MODEL.schema.allowed(False)).expand(n),
         generator_for(CPU, 2),
         particles=512,
     )
@@ -207,7 +207,7 @@ def test_tables_with_holes_and_contexts(context, holes, seen):
     p = target_of(model, truth, row, observed, holes)
     filled = impute(
         model,
-        Evidence(row, observed, model.schema.code_mask(holes)).expand(n),
+        Evidence(row, observed, model.schema.allowed(holes)).expand(n),
         generator_for(CPU, 6),
         256,
     )
@@ -327,7 +327,7 @@ def test_observed_cells_of_images_come_back():
         (torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 1)) < 0.5).to(torch.uint8),
     )
     observed = torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 2)) < 0.6
-    asked = Evidence(x, observed, schema.code_mask(holes=False))
+    asked = Evidence(x, observed, schema.allowed(holes=False))
     filled = impute(model, asked, generator_for(CPU, 3)).codes
     assert filled.shape == x.shape and torch.equal(filled[observed], x[observed].float())
     assert torch.equal(filled, impute(model, asked, generator_for(CPU, 3)).codes)

@@ -8,6 +8,7 @@ from oracles import random_table
 from plausibly.capabilities import BoundedModel, TractableModel
 from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.evaluation.answers.curves import outcome_cdf
+from plausibly.events.allowed import Allowed
 from plausibly.events.batches import batches
 from plausibly.events.bins import Binning
 from plausibly.events.evidence import Evidence
@@ -290,7 +291,7 @@ def test_what_may_not_be_drawn_weighs_on_the_components():
             part.unforeseen.fill_(logit)
             part.mean.fill_(mean)
     model = mixture(parts, [0.5, 0.5])
-    x, allowed = torch.zeros(4000, 2), model.schema.code_mask(holes=False)
+    x, allowed = torch.zeros(4000, 2), model.schema.allowed(holes=False)
     y = model.sample_given(
         Evidence(x, torch.zeros_like(x, dtype=torch.bool), allowed),
         generator_for(torch.device("cpu"), 0),
@@ -439,7 +440,7 @@ def test_a_restricted_blend_is_bayes_rule(barred):
     outcome, x = unlike(), torch.tensor([0.3, -2.0, 4.0])
     allowed = torch.ones(NUMBER.codes, dtype=torch.bool)
     allowed[NUMBER.codes - 2 if barred == UNFORESEEN else NUMBER.codes - 1] = False
-    found, mass = outcome.truncate(allowed)
+    found, mass = outcome.truncate(Allowed.of_codes(allowed))
     want = 1 - outcome.log_prob(torch.full((3,), barred)).double().exp()
     assert torch.allclose(mass.double().exp(), want, atol=1e-6)
     assert torch.allclose(

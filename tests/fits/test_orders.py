@@ -13,6 +13,7 @@ from plausibly.contract.checks import shake_weights
 from plausibly.data.events import Events
 from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.orders import disagreement, log_prob_in
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
@@ -129,7 +130,7 @@ def test_cells_are_filled_one_after_the_other(name, seen):
     x, events = torch.tensor([[1.0, 2.0, 1.0, 0.0]]), SMALL.all_events()
     observed = torch.tensor([seen])
     drawn = impute(
-        model, Evidence(x, observed, model.schema.code_mask(False)).expand(n), generator_for(CPU, 1)
+        model, Evidence(x, observed, model.schema.allowed(False)).expand(n), generator_for(CPU, 1)
     ).codes
     p, known = torch.zeros(len(events)), observed.expand(len(events), 4).clone()
     fits = ((events == x) | ~observed).all(1) & (observed[:, 2] | (events[:, 2] < 2))
@@ -138,7 +139,7 @@ def test_cells_are_filled_one_after_the_other(name, seen):
             outcome, _ = (
                 model.predict_given(Evidence(events, known))
                 .one(i)
-                .truncate(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
+                .truncate(Allowed.of_codes(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i]))
             )
             p, known[:, i] = p + outcome.log_prob(events[:, i]), True
     p = (p.exp() * fits).double().numpy()

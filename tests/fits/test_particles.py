@@ -11,6 +11,7 @@ from scipy import stats
 
 from plausibly.contract.checks import shake_weights
 from plausibly.evaluation.answers.curves import outcome_cdf
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
@@ -63,7 +64,7 @@ def test_what_later_cells_tell_is_looked_ahead_at(k):
     model = pairs(k)
     x = model.sample(100, generator_for(CPU, 0))
     seen = torch.arange(2 * k).expand(100, -1) >= k
-    found = impute(model, Evidence(x, seen, model.schema.code_mask(False)), generator_for(CPU, 1))
+    found = impute(model, Evidence(x, seen, model.schema.allowed(False)), generator_for(CPU, 1))
     right = (found.codes[:, :k] == x[:, k:]).float().mean()
     assert abs(float(right) - 0.98) < 6 * (0.98 * 0.02 / (100 * k)) ** 0.5
     assert (
@@ -93,7 +94,7 @@ def test_weights_are_unbiased_however_even(name, blind):
     fits = ((events == x) | ~seen).all(1) & (events[:, 1] != 1)
     with torch.no_grad():
         p = model.log_prob(events).double().exp() * fits
-    evidence = Evidence(x, seen, allowed).expand(rows)
+    evidence = Evidence(x, seen, Allowed.of_codes(allowed)).expand(rows)
     particles = Particles(model, tree, evidence, 6, generator_for(CPU, 1))
     cloud = particles.draw_to(4)
     ratio = cloud.log_evidence.exp() / p.sum()
@@ -166,7 +167,7 @@ def test_numbers_are_filled_by_what_later_ones_tell():
     x, seen, n = torch.tensor([[0.0, 0.7]]), torch.tensor([[False, True]]), 400
     drawn = (
         impute(
-            model, Evidence(x, seen, model.schema.code_mask(False)).expand(n), generator_for(CPU, 0)
+            model, Evidence(x, seen, model.schema.allowed(False)).expand(n), generator_for(CPU, 0)
         )
         .codes[:, 0]
         .double()
@@ -261,7 +262,7 @@ def test_two_narrow_modes_and_what_is_no_number():
     assert float(found.below(torch.tensor([0.0]))) == pytest.approx(0.6, abs=1e-3)
     assert float(found.log_prob(torch.tensor([HOLE]))) == pytest.approx(log(0.1), abs=1e-3)
     assert float(found.log_prob(torch.tensor([-3.0]))) == pytest.approx(law(-3.0) - 7, abs=2e-3)
-    left, mass = found.truncate(torch.tensor([True, True, False]))
+    left, mass = found.truncate(Allowed.of_codes(torch.tensor([True, True, False])))
     assert float(mass.exp()) == pytest.approx(0.9, abs=1e-3)
     assert float(left.log_prob(torch.tensor([UNFORESEEN])).exp()) == pytest.approx(4 / 9, abs=1e-3)
 

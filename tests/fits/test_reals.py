@@ -16,6 +16,7 @@ from plausibly.data import load
 from plausibly.data.columns.numbers import decimal_step, learn_real
 from plausibly.data.toys.planes import Checkerboard, Ring
 from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.events.allowed import Allowed
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Category, Real
 from plausibly.events.real_matrix import RealMatrix
@@ -88,7 +89,7 @@ def test_specials_share_the_probability():
     assert parts[1].number().tolist() == pytest.approx([0.5] * 3, abs=1e-6)
     blend = MixtureOutcome(parts, torch.tensor([0.9, 0.1]).log().expand(3, 2))
     assert blend.number().tolist() == pytest.approx([0.9 * 0.7 + 0.1 * 0.5] * 3, abs=1e-6)
-    only, mass = outcome.truncate(torch.tensor([True, True, False, False]))
+    only, mass = outcome.truncate(Allowed.of_codes(torch.tensor([True, True, False, False])))
     assert mass[0].exp().item() == pytest.approx(0.7, abs=1e-6)
     assert only.log_prob(x)[2] == -torch.inf
     sample = mixture("normal", special, 9000).sample(torch.Generator().manual_seed(0))

@@ -6,6 +6,7 @@ import torch
 from oracles import random_table
 
 from plausibly.contract.checks import run_checks, shake_weights
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
@@ -166,6 +167,7 @@ def test_evidence_on_the_label_weighs_the_parts():
     seen[:, 2] = False
     allowed = torch.ones(sum(TABLE.codes), dtype=torch.bool)
     allowed[2 + 3 + 1] = False  # the label's second code
+    allowed = Allowed.of_codes(allowed)
     y = model.sample_given(Evidence(x, seen, allowed), generator_for(torch.device("cpu"), 0))[:, 2]
     p = posterior(model, x[:1])[0]
     p = (p * torch.tensor([1.0, 0.0, 1.0])) / (p[0] + p[2])

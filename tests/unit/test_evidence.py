@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 
 CPU = torch.device("cpu")
@@ -43,15 +44,16 @@ def test_rows_repeat_in_their_order():
 @pytest.mark.parametrize(("rows", "sizes"), [(0, [0]), (4, [4]), (9, [4, 4, 1])])
 def test_batches_are_as_models_take_them(rows, sizes):
     """Float32, and an empty one where there are no rows, so that an answer has its form."""
-    allowed = torch.tensor([True, False, True, True])
+    allowed = Allowed.of_codes(torch.tensor([True, False, True, True]))
     x = torch.ones(rows, 2, dtype=torch.uint8)
     parts = list(Evidence.whole(x).with_allowed(allowed).batches(4, CPU))
     assert [len(part) for part in parts] == sizes
     assert all(part.x.dtype == torch.float32 and part.allowed is allowed for part in parts)
 
 
-def test_codes_that_nothing_is_said_of_are_allowed():
+def test_anything_is_allowed_that_nothing_is_said_of():
     nothing = Evidence.nothing(torch.zeros(1, 2))
-    assert [own.tolist() for own in nothing.allowed_codes((2, 3))] == [[True] * 2, [True] * 3]
-    only = nothing.with_allowed(torch.tensor([True, False, False, True, True]))
-    assert only.allowed_codes((2, 3))[0].tolist() == [True, False]
+    each = nothing.allowed_by_variable((2, 3))
+    assert [own.log_shares.tolist() for own in each] == [[0, 0], [0, 0, 0]]
+    only = nothing.with_allowed(Allowed.of_codes(torch.tensor([True, False, False, True, True])))
+    assert only.allowed_by_variable((2, 3))[0].log_shares.tolist() == [0, -torch.inf]

@@ -63,7 +63,7 @@ def test_filled_cells_follow_the_posterior(name, seen):
         p = (model.log_prob(events).double().exp() * fits).numpy()
     p /= p.sum()
     drawn = impute(
-        model, Evidence(x, observed, model.schema.code_mask(False)).expand(n), generator_for(CPU, 1)
+        model, Evidence(x, observed, model.schema.allowed(False)).expand(n), generator_for(CPU, 1)
     ).codes
     places = [int(np.ravel_multi_index(row.long().tolist(), SMALL.codes)) for row in drawn]
     share = np.bincount(places, minlength=len(p)) / n
@@ -79,7 +79,7 @@ def test_behind_a_prefix_one_particle_is_exact():
         torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4),
         torch.tensor([[True, True, False, False]]).expand(n, 4),
     )
-    evidence = Evidence(x, observed, model.schema.code_mask(True))
+    evidence = Evidence(x, observed, model.schema.allowed(True))
     drawn, again = (
         impute(model, evidence, generator_for(CPU, 2), particles=count).codes for count in (1, 64)
     )
@@ -102,7 +102,7 @@ def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
         share = float(
             rule(
                 model,
-                Evidence(x, observed, model.schema.code_mask(False)),
+                Evidence(x, observed, model.schema.allowed(False)),
                 generator_for(CPU, 1),
                 particles=200,
             )

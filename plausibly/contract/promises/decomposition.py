@@ -10,6 +10,7 @@ from plausibly.contract.draws import some_observed
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import promise
 from plausibly.contract.result import larger
+from plausibly.events.allowed import Allowed
 from plausibly.events.evidence import Evidence
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
@@ -56,10 +57,10 @@ def draw_nats(model: DecomposableModel, evidence: Evidence, n: int) -> Tensor:
     return (model.log_marginal(many.with_events(drawn)) - model.log_prob(drawn)).double()
 
 
-def possible_codes(schema: Schema) -> Tensor:
-    """All codes but those of cells never seen, bool (sum of codes,)."""
+def possible_codes(schema: Schema) -> Allowed:
+    """All codes but those of cells never seen."""
     marks = [
         [code != kind.other_code or not kind.unforeseen for code in range(kind.codes)]
         for kind in schema.kinds
     ]
-    return torch.tensor([mark for own in marks for mark in own])
+    return Allowed.of_codes(torch.tensor([mark for own in marks for mark in own]))

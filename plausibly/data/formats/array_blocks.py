@@ -162,6 +162,9 @@ class RealBlock(ArrayBlock):
             nats[own] = self.matrix.measure(values[own]).log_within
         return nats if seen is None else np.where(seen, nats, 0.0)
 
+    def columns(self, values: Any) -> Sequence[np.ndarray]:
+        return list(values.astype(np.float64).T)
+
     def draw(self, codes: np.ndarray, generator: np.random.Generator, before: int) -> np.ndarray:
         pairs = zip(self.kinds, codes.T, strict=True)
         return np.stack([kind.draw(own, generator) for kind, own in pairs], 1).astype(self.dtype)

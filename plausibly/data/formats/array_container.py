@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,9 @@ class RealContainer(ArrayContainer):
 
     def blocks(self, first: int = 0) -> list[Block]:
         return [RealBlock(self.schema.kinds, self.names, self.dtype)]  # type: ignore[arg-type]
+
+    def with_kinds(self, kinds: Sequence[Kind]) -> RealContainer:
+        return RealContainer(Schema(self.shape, tuple(kinds)), self.dtype)
 
     @property
     def form(self) -> str:

@@ -62,6 +62,10 @@ class Block(ABC):
         """Events, (rows, variables) with 0 where they are not seen, and the sum of `log_within`, (rows,)."""
         return np.empty(0), np.zeros(1)
 
+    def columns(self, values: Any) -> Sequence[np.ndarray]:
+        """The values of each variable as its kind has them, (rows,) each, where that is a kind of numbers; else nothing."""
+        return ()
+
     def log_within(self, values: Any, seen: np.ndarray | None) -> np.ndarray:
         """log p(value | code) of each variable, (rows, variables) nats; 0 where it is not seen."""
         return np.empty(0)

@@ -16,6 +16,7 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.typed_cells import read_cells
 from plausibly.data.events import Document
 from plausibly.data.formats.block import Block, Variable
+from plausibly.events.kinds import Grid, Real
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
@@ -78,6 +79,9 @@ class ColumnBlock(Block):
         events = np.zeros((len(values.values), 1))
         events[known, 0] = kind.standardise(values.values[known])
         return events, self.log_within(values, seen)[:, 0]
+
+    def columns(self, values: ColumnValues) -> Sequence[np.ndarray]:
+        return [values.values] if isinstance(self.column.kind, Grid | Real) else ()
 
     def log_within(self, values: ColumnValues, seen: np.ndarray | None) -> np.ndarray:
         return self.column.log_within(values, None if seen is None else seen[:, 0])[:, None]

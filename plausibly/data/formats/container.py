@@ -11,6 +11,7 @@ from plausibly.data.events import Document
 from plausibly.data.files.outputs import Output
 from plausibly.data.formats.block import Block
 from plausibly.errors import UserError
+from plausibly.events.kinds import Kind
 from plausibly.events.schema import Schema
 
 
@@ -30,6 +31,10 @@ class Container(ABC):
     @abstractmethod
     def blocks(self) -> Sequence[Block]:
         """The blocks of its variables. UserError where there are none, ValueError where one's kind is of other rows."""
+
+    def with_kinds(self, kinds: Sequence[Kind]) -> Container:
+        """The same rows, whose variables are of these kinds: those that it has, but for what they know."""
+        return self
 
     @abstractmethod
     def open(self, rows: Any, asked: bool) -> Any:

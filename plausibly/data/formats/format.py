@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,6 +21,7 @@ from plausibly.data.files.outputs import Output
 from plausibly.data.formats.block import Block
 from plausibly.data.formats.container import Container
 from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer
+from plausibly.events.kinds import Kind
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
@@ -46,6 +48,26 @@ class Format:
             variables[block.places] = block.variables
         self.schema = Schema(container.shape, tuple(kinds))
         self.names, self.variables = tuple(names), tuple(variables)
+
+    def with_kinds(self, kinds: Sequence[Kind]) -> Format:
+        """The format of the same rows, whose variables are of these kinds: those that it has, but for what they know."""
+        return Format(self.container.with_kinds(kinds))
+
+    def noting_seen(self, parts: Sequence[Events]) -> Format:
+        """The format whose kinds of numbers know the least and the largest that these rows have."""
+        kinds = list(self.schema.kinds)
+        for index, block in enumerate(self.blocks):
+            held = [part.values[index] for part in parts if part.values and not block.exact]
+            every = zip(*map(block.columns, held), strict=True)
+            places = np.arange(len(kinds))[block.places].tolist()
+            for place, columns in zip(places, every, strict=False):
+                kinds[place] = kinds[place].with_seen(find_ends(kinds[place], columns))
+        return self if kinds == list(self.schema.kinds) else self.with_kinds(kinds)
+
+    @cached_property
+    def beyond(self) -> Format:
+        """The format whose kinds do not know what was seen: what is drawn is not kept within."""
+        return self.with_kinds([kind.with_seen(None) for kind in self.schema.kinds])
 
     def events(self, rows: Any) -> Events:
         """Events of `rows`. UserError names the row (from 1) and the column of what cannot be recorded."""
@@ -172,6 +194,13 @@ class Format:
     def to_json(self) -> Document:
         """Everything needed to build this format again."""
         return {"format": self.container.word, **self.container.to_json()}
+
+
+def find_ends(kind: Kind, parts: Sequence[np.ndarray]) -> tuple[float, float] | None:
+    """The least and the largest of the values that the kind foresees; None where there are none."""
+    known = [part[(part != kind.other_value) & ~kind.is_hole(part)] for part in parts]
+    ends = [(part.min().item(), part.max().item()) for part in known if len(part)]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
 
 def log_beside(format: Format, values: Sequence[Any] | None) -> dict[str, Tensor]:

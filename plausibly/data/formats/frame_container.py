@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from plausibly.data.formats.column_blocks import AsideBlock, ColumnBlock, OpenFr
 from plausibly.data.formats.container import Container
 from plausibly.data.labels import label_to_json, names_of
 from plausibly.errors import UserError, as_number, count_phrase
+from plausibly.events.kinds import Kind
 from plausibly.system.files import suffix_of, writer_for
 
 
@@ -50,6 +51,14 @@ class FrameContainer(Container):
         self.shape = (len(self.modelled),)
         if len(self.labels) != len(self.columns):
             raise ValueError("labels that do not fit the columns")
+
+    def with_kinds(self, kinds: Sequence[Kind]) -> FrameContainer:
+        each = iter(kinds)
+        columns = [
+            replace(column, kind=next(each)) if isinstance(column, ModelledColumn) else column
+            for column in self.columns
+        ]
+        return FrameContainer(columns, self.labels, self.dialect, self.dropped)
 
     def blocks(self) -> list[Block]:
         if not self.modelled:
@@ -147,6 +156,9 @@ class ColumnMatrix(FrameContainer):
             raise ValueError(f"no array of numbers is of type {dtype}")
         super().__init__(table.columns, table.labels)
         self.dtype = dtype
+
+    def with_kinds(self, kinds: Sequence[Kind]) -> ColumnMatrix:
+        return ColumnMatrix(super().with_kinds(kinds), self.dtype)
 
     def open(self, rows: Any, asked: bool) -> OpenFrame:
         import pandas as pd

@@ -23,7 +23,7 @@ from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import FrameContainer, list_names, refuse_repeated
 from plausibly.data.labels import label_text, names_of
 from plausibly.errors import UserError, count_phrase, did_you_mean
-from plausibly.events.kinds import Category, Grid
+from plausibly.events.kinds import Category, Grid, Kind
 
 COLUMNS_PER_REPORT = 500  # after which progress is told
 TEXT = Storage("str", "text")
@@ -73,27 +73,20 @@ def reserve_unseen(format: Format, train: Tensor) -> Format:
 
     It is the smoothed share of cells that are new, (n1 + 1/2) / (n + 1), with n1 levels seen once.
     """
-    table = format.table
-    assert table is not None
-    codes = dict(zip(format.names, format.schema.event_codes(train).numpy().T, strict=True))
-    columns = [
-        _reserve_share(column, codes[column.name]) if isinstance(column, ModelledColumn) else column
-        for column in table.columns
-    ]
-    return Format(FrameContainer(columns, table.labels, table.dialect, table.dropped))
+    codes = format.schema.event_codes(train).numpy().T
+    return format.with_kinds(list(map(_reserve_share, format.schema.kinds, codes)))
 
 
-def _reserve_share(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
-    kind = column.kind
+def _reserve_share(kind: Kind, codes: np.ndarray) -> Kind:
     if not kind.open or (codes == kind.other_code).any():
-        return column
+        return kind
     once = 0
     if isinstance(kind, Category):
         counts = np.bincount(codes, minlength=kind.codes)[: kind.levels]
         once = int((counts == 1).sum()) + kind.rare.count(1)
     elif isinstance(kind, Grid) and kind.unseen:
         once = int((np.bincount(codes) == 1).sum())
-    return replace(column, kind=kind.reserve(share_of_new(once, len(codes))))
+    return kind.reserve(share_of_new(once, len(codes)))
 
 
 def share_of_new(once: int, rows: int) -> float:

@@ -19,6 +19,7 @@ import torch
 
 from plausibly.evaluation.answers.curves import CDF, outcome_cdf
 from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
+from plausibly.events.allowed import Allowed
 from plausibly.events.kinds import Kind
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.outcomes.outcome import Single
@@ -215,9 +216,8 @@ def log_losses(format: Format, events: Events, place: int, answer: QueryOutcome)
 
 def without_hole(kind: Kind, outcome: Single) -> Single:
     """The outcome given that it is no hole."""
-    return outcome.truncate(
-        torch.tensor([code != kind.missing_code for code in range(kind.codes)])
-    )[0]
+    known = torch.tensor([code != kind.missing_code for code in range(kind.codes)])
+    return outcome.truncate(Allowed.of_codes(known))[0]
 
 
 def shortest_interval(kind: Kind, found: CDF) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from plausibly.events.kinds.discrete import Discrete
-from plausibly.events.kinds.kind import OTHER, check_edges
+from plausibly.events.kinds.kind import OTHER, check_edges, check_seen, log_shares_within
 
 if TYPE_CHECKING:
     from plausibly.events.kinds.discrete import AnyCoder
@@ -26,7 +26,8 @@ class Grid(Discrete):
     `edges` (sorted) cut the line into. In an inner interval each of the `repeats` (sorted) has one of the `shares` of its
     probability, and what they leave is uniform over the rest; in the two outermost, which are open, numbers are geometric
     away from the edge with the means `tails` (in steps). The intervals `unseen`, by their places on the line, hold no
-    training row: their numbers have the open code, in which each of them, and all else, is as likely.
+    training row: their numbers have the open code, in which each of them, and all else, is as likely. `seen` are the least
+    and the largest number that rows had: what is drawn lies between.
     """
 
     atoms: tuple[int, ...] = ()
@@ -35,11 +36,13 @@ class Grid(Discrete):
     unseen: tuple[int, ...] = ()
     repeats: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
+    seen: tuple[int, int] | None = None
 
     word = "grid"
 
     def __post_init__(self) -> None:
         check_edges(self.edges, self.tails)
+        check_seen(self.seen)
         for numbers in (self.atoms, self.repeats):
             outside = numbers and not self.edges[0] <= numbers[0] <= numbers[-1] < self.edges[-1]
             if outside or list(numbers) != sorted(set(numbers)):
@@ -261,6 +264,32 @@ class Grid(Discrete):
             found = coder.iid(law, len(rows), symbols, sizes)
             which[rows] = np.where(found < last - first, first + found, -1)
         return which
+
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        values = super().draw(events, generator)
+        if self.seen is None:
+            return values
+        low, high = self.edges[0] - 1, self.edges[-1]
+        under, over = (values > OTHER) & (values <= low), values >= high
+        # a geometric number modulo a whole one is geometric below it
+        below, above = (max(depth, 1) for depth in self._seen_depths(self.seen))
+        values[under] = low - (low - values[under]) % below
+        values[over] = high + (values[over] - high) % above
+        return values
+
+    def with_seen(self, seen: tuple[float, float] | None) -> Self:
+        return self._with("seen", seen and (int(seen[0]), int(seen[1])))
+
+    def log_seen(self, holes: bool) -> np.ndarray:
+        shares = super().log_seen(holes)
+        if self.seen is None:
+            return shares
+        low, high = log_shares_within(self._seen_depths(self.seen), self._rates)
+        return shares + self._by_interval(np.zeros(len(self.edges) - 1), (low, high))
+
+    def _seen_depths(self, seen: tuple[int, int]) -> tuple[int, int]:
+        """The number of whole numbers from the edge of either outermost interval to the last that was seen."""
+        return self.edges[0] - seen[0], seen[1] + 1 - self.edges[-1]
 
     def code_means(self) -> np.ndarray:
         edges, points = np.asarray(self.edges, np.float64), self._points.astype(np.float64)

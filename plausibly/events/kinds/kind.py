@@ -109,6 +109,24 @@ class Kind(ABC):
         """The events that stand for no foreseen value: of what is not foreseen, and of a hole."""
         return [float(code) for code in range(self.regular, self.codes)]
 
+    @property
+    def seen(self) -> tuple[float, float] | None:
+        """The least and the largest number that rows had; None where the kind does not know, or has none."""
+        return None
+
+    def log_seen(self, holes: bool) -> np.ndarray:
+        """The log of each code's share of values within what was seen, (codes,); 0 for a hole where `holes` are let in."""
+        shares = np.full(self.codes, -np.inf)
+        shares[: self.regular] = 0.0
+        if holes and self.missing:
+            shares[-1] = 0.0
+        return shares
+
+    @property
+    def event_ends(self) -> tuple[float, float]:
+        """The least and the largest event of the numbers that were seen, of a kind with densities."""
+        return -np.inf, np.inf
+
     def is_hole(self, values: np.ndarray) -> np.ndarray:
         """Which values are holes, bool."""
         return np.asarray(values == MISSING)
@@ -174,9 +192,16 @@ class Kind(ABC):
 
     def reserve(self, share: float) -> Self:
         """The kind with such a probability of its open code; what is worked out of all else stays."""
-        reserved = copy(self)
-        object.__setattr__(reserved, "unforeseen", share)
-        return reserved
+        return self._with("unforeseen", share)
+
+    def with_seen(self, seen: tuple[float, float] | None) -> Self:
+        """The kind of numbers of which the least and the largest were seen so; others know no such thing."""
+        return self
+
+    def _with(self, name: str, value: Any) -> Self:
+        changed = copy(self)
+        object.__setattr__(changed, name, value)
+        return changed
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.word, **asdict(self)}
@@ -206,6 +231,18 @@ def lists_to_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: lists_to_tuples(own) for key, own in value.items()}
     return tuple(map(lists_to_tuples, value)) if isinstance(value, list) else value
+
+
+def check_seen(seen: tuple[float, float] | None) -> None:
+    """ValueError unless these are the ends of what was seen."""
+    if seen is not None and not (len(seen) == 2 and -np.inf < seen[0] <= seen[1] < np.inf):
+        raise ValueError("what was seen lies between two numbers")
+
+
+def log_shares_within(depths: tuple[float, float], rates: tuple[float, float]) -> np.ndarray:
+    """The log of how much of either tail is less deep, (2,), each of which falls by its rate; -inf where nothing is."""
+    with np.errstate(divide="ignore"):
+        return np.log(-np.expm1(-np.asarray(rates) * np.maximum(depths, 0)))
 
 
 def check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:

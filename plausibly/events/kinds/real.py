@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 
 from plausibly.coding import reals
-from plausibly.events.kinds.kind import Kind, check_edges
+from plausibly.events.kinds.kind import Kind, check_edges, check_seen, log_shares_within
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
@@ -30,7 +30,8 @@ class Real(Kind):
 
     Models made of tables cut it at `edges` (sorted, in events): uniform within an inner interval, exponential with the
     means `tails` in the two outermost. `step` is the resolution that values were recorded at, 0 where there is none. `usual`
-    is a value that most rows have: what is drawn within 0.005 standard deviations or 0.58 steps of it is that value.
+    is a value that most rows have: what is drawn within 0.005 standard deviations or 0.58 steps of it is that value. `seen`
+    are the least and the largest value that rows had: what is drawn lies between, and is one of them within two floors.
     """
 
     location: float = 0.0
@@ -39,12 +40,14 @@ class Real(Kind):
     tails: tuple[float, float] = (1.0, 1.0)
     step: float = 0.0
     usual: float | None = None
+    seen: tuple[float, float] | None = None
 
     word, continuous = "real", True
     hole_value, other_value = REAL_MISSING, REAL_OTHER
 
     def __post_init__(self) -> None:
         check_edges(self.edges, self.tails)
+        check_seen(self.seen)
         if not (np.isfinite(self.location) and 0 < self.scale < np.inf and 0 <= self.step < np.inf):
             raise ValueError("a real number has a finite location, a scale above 0 and a step")
         if self.usual is not None and not np.isfinite(self.usual):
@@ -79,6 +82,25 @@ class Real(Kind):
     def log_unit(self) -> float:
         return log(self.scale)
 
+    def with_seen(self, seen: tuple[float, float] | None) -> Self:
+        return self._with("seen", seen)
+
+    @property
+    def event_ends(self) -> tuple[float, float]:
+        """The least and the largest event that is drawn: two floors beyond those of what was seen."""
+        if self.seen is None:
+            return super().event_ends
+        low, high = self._z_scores(np.array(self.seen)).tolist()
+        return low - 2 * self.floor, high + 2 * self.floor
+
+    def log_seen(self, holes: bool) -> np.ndarray:
+        shares, (low, high) = super().log_seen(holes), self.event_ends
+        depths = self.edges[0] - low, high - self.edges[-1]
+        shares[[0, self.regular - 1]] = log_shares_within(
+            depths, (1 / self.tails[0], 1 / self.tails[1])
+        )
+        return shares
+
     @property
     def specials(self) -> list[float]:
         return [UNFORESEEN] * self.open + [HOLE] * self.missing
@@ -106,6 +128,8 @@ class Real(Kind):
         if self.usual is not None:
             near = max(0.005, 2 * self.floor) * self.scale
             values[np.abs(values - self.usual) <= near] = self.usual
+        if self.seen is not None:
+            values = values.clip(*self.seen)
         values[events >= UNFORESEEN] = REAL_OTHER
         if self.missing:
             values[events >= HOLE] = REAL_MISSING
