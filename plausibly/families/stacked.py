@@ -5,8 +5,9 @@
 
 The parent is the earlier variable that tells held-out rows most. Forests are of trees grown by least squares; a leaf holds
 how many training rows have each code. Where codes are ordered, what the leaves say is also taken spread over near codes.
-Variables of few codes have boosted trees besides. Stacking is Wolpert's (1992), that of densities Smyth and Wolpert's (1999),
-forests are Breiman's (2001), those with places of splits drawn at random Geurts, Ernst and Wehenkel's (2006).
+Variables of few codes, or of ordered ones, have boosted trees besides. Stacking is Wolpert's (1992), that of densities Smyth
+and Wolpert's (1999), forests are Breiman's (2001), those with places of splits drawn at random Geurts, Ernst and Wehenkel's
+(2006).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from plausibly.families.boosting import (
     Steps,
     Told,
     add_steps,
+    axes_along,
     boost,
 )
 from plausibly.families.growing import FORESTS, first_places, grow_forests, order_levels
@@ -32,11 +34,12 @@ from plausibly.families.tables import smooth_counts
 from plausibly.families.tabular import impossible_codes
 from plausibly.kernels.leaves import UNKNOWN
 
+BOOSTED_GROUPS = 64  # of ordered codes, where these are too many to be boosted each
 SPREADS = (1.0, 3.0, 8.0)  # standard deviations, in codes
 MIN_SPREAD_CODES = 9  # ordered codes, of which fewer are not spread
 PARENT_STRENGTHS = (1.0, 10.0, 100.0)  # pseudo-counts of the marginal that are tried
 EM_ROUNDS = 300
-LEARNED = ("table", "nodes", "entries", "roots", "step_nodes", "step_values", "step_roots")
+LEARNED = ("table", "nodes", "entries", "roots", "step_nodes", "step_values", "step_roots", "axes")
 PRIOR_ROWS = 0.1  # rows that each law is given before EM counts those that it explains
 
 
@@ -64,6 +67,8 @@ class Conditional(nn.Module):
     step_nodes: Tensor
     step_values: Tensor
     step_roots: Tensor
+    groups: Tensor
+    axes: Tensor
 
     def __init__(self, schema: Schema, variable: int) -> None:
         super().__init__()
@@ -71,7 +76,7 @@ class Conditional(nn.Module):
         possible = (~impossible_codes(kind)).double()
         self.even = (possible / possible.sum()).numpy()
         self.spreads = SPREADS if kind.ordered and kind.regular >= MIN_SPREAD_CODES else ()
-        self.is_boosted = kind.codes <= MAX_BOOSTED_CODES
+        self.is_boosted = kind.codes <= MAX_BOOSTED_CODES or kind.ordered
         laws = 3 + self.is_boosted + len(FORESTS) * (1 + len(self.spreads))
         self._keep("places", torch.from_numpy(first_places(kind)))
         self.logits = nn.Parameter(torch.zeros(kind.codes, device="cpu"), requires_grad=False)
@@ -81,8 +86,10 @@ class Conditional(nn.Module):
         self._keep("nodes", torch.empty(0, 5, dtype=torch.int32, device="cpu"))
         self._keep("entries", torch.empty(0, 2, dtype=torch.int16, device="cpu"))
         self._keep("roots", torch.empty(len(FORESTS), 0, dtype=torch.int32, device="cpu"))
+        self._keep("groups", torch.zeros(kind.codes, dtype=torch.int64, device="cpu"))
+        self._keep("axes", torch.empty(1, 0, device="cpu"))
         self._keep("step_nodes", torch.empty(0, 5, dtype=torch.int32, device="cpu"))
-        self._keep("step_values", torch.empty(0, kind.codes, device="cpu"))
+        self._keep("step_values", torch.empty(0, 0, device="cpu"))
         self._keep("step_roots", torch.empty(0, dtype=torch.int32, device="cpu"))
 
     def _keep(self, name: str, numbers: Tensor) -> None:
@@ -102,10 +109,15 @@ class Conditional(nn.Module):
             *check_trees(self.step_nodes, self.step_roots, len(self.step_values), features),
             (code >= 0) & (code < self.kind.codes) & (count > 0),
             self.step_values.isfinite(),
+            self.axes.isfinite(),
+            (self.groups >= 0) & (self.groups < len(self.axes)),
         ]
-        asked = not len(self.table) or (
-            int(self.parent) in earlier
-            and self.table.shape == (self.schema.codes[self.parent], self.kind.codes)
+        asked = self.step_values.shape[1] == self.axes.shape[1] and (
+            not len(self.table)
+            or (
+                int(self.parent) in earlier
+                and self.table.shape == (self.schema.codes[self.parent], self.kind.codes)
+            )
         )
         if not asked or not all(bool(each.all()) for each in sound):
             raise ValueError("forest: the saved trees are none, or ask for what comes later")
@@ -113,9 +125,8 @@ class Conditional(nn.Module):
     @property
     def free_parameters(self) -> int:
         splits = sum(int((nodes[:, 0] >= 0).sum()) for nodes in (self.nodes, self.step_nodes))
-        laws = 1 + len(self.table) + len(self.step_values)
-        free = (self.kind.codes - 1) * laws + len(self.weights) - 1
-        return free + 2 * splits + len(self.entries)
+        free = (self.kind.codes - 1) * (1 + len(self.table)) + len(self.weights) - 1
+        return free + 2 * splits + len(self.entries) + self.step_values.numel()
 
     def count(self, codes: np.ndarray) -> None:
         """Takes the marginal from codes, (rows,)."""
@@ -129,9 +140,11 @@ class Conditional(nn.Module):
         return np.asarray(own / own.sum())
 
     @property
-    def marginal_logits(self) -> np.ndarray:
+    def group_logits(self) -> np.ndarray:
+        """log of the marginal of each group, (groups,)."""
+        own = np.bincount(self.groups.cpu().numpy(), self.marginal, len(self.axes))
         with np.errstate(divide="ignore"):  # codes that cannot be
-            return np.asarray(np.log(self.marginal))
+            return np.asarray(np.log(own))
 
     @property
     def steps(self) -> Steps:
@@ -176,12 +189,20 @@ class Conditional(nn.Module):
             return
         yield self.table.cpu().numpy()[rows.codes[:, int(self.parent)]]
         if self.is_boosted:
-            yield add_steps(rows.features, self.steps, self.marginal_logits)
+            yield self._ask_steps(rows.features)
         spreads = [self._spread(width) for width in self.spreads]
         for roots in self.roots.cpu().numpy():
             own = self._ask_trees(rows.features, roots)
             yield own
             yield from (own @ spread for spread in spreads)
+
+    def _ask_steps(self, features: np.ndarray) -> np.ndarray:
+        """The law of boosted trees: of groups, and of the codes of each by the marginal."""
+        groups, logits = self.groups.cpu().numpy(), self.group_logits
+        with np.errstate(invalid="ignore"):  # a code that cannot be
+            shares = np.nan_to_num(self.marginal / np.exp(logits)[groups])
+        found = add_steps(features, self.steps, logits, self.axes.cpu().numpy())
+        return np.asarray(found[:, groups] * shares)
 
     def _ask_trees(self, features: np.ndarray, roots: np.ndarray) -> np.ndarray:
         from plausibly.kernels.leaves import add_leaves
@@ -233,15 +254,32 @@ class Conditional(nn.Module):
     def _boost(self, features: np.ndarray, rows: SeenRows, held_out: SeenRows, seed: int) -> None:
         some = slice(None, None, -(-len(held_out) // MAX_HELD_OUT) or 1)
         held_out = SeenRows(held_out.codes[some], held_out.features[some])
+        groups = self._group_codes()
+        self._keep("groups", torch.from_numpy(groups))
+        ordered = groups[self.kind.regular - 1] + 1 if self.kind.ordered else 0
+        axes = axes_along(np.bincount(groups, self.marginal).astype(float), ordered)
+        self._keep("axes", torch.from_numpy(axes))
         own, asked = (
-            Told(np.ascontiguousarray(each.features[:, features].T), each.codes[:, self.variable])
+            Told(
+                np.ascontiguousarray(each.features[:, features].T),
+                groups[each.codes[:, self.variable]],
+            )
             for each in (rows, held_out)
         )
-        steps = boost(own, asked, self.marginal_logits, seed)
+        steps = boost(own, asked, self.group_logits, axes, seed)
         splits = steps.nodes[:, 0] >= 0
         steps.nodes[splits, 0] = features[steps.nodes[splits, 0]]
         for name, grown in zip(("nodes", "values", "roots"), steps, strict=True):
             self._keep(f"step_{name}", torch.from_numpy(grown))
+
+    def _group_codes(self) -> np.ndarray:
+        """The group of each code, (codes,): itself, of few, or else near ones that are as probable together as others."""
+        if self.kind.codes <= MAX_BOOSTED_CODES:
+            return np.arange(self.kind.codes)
+        own = self.marginal[: self.kind.regular]
+        groups = np.arange(self.kind.codes) + BOOSTED_GROUPS
+        groups[: len(own)] = (own.cumsum() - own / 2) / own.sum() * BOOSTED_GROUPS
+        return np.unique(groups, return_inverse=True)[1]
 
     def _choose_parent(
         self, earlier: Sequence[int], codes: np.ndarray, held_out: np.ndarray

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from plausibly.events.kinds import Category, Grid, Real
 from plausibly.events.schema import Schema
-from plausibly.families.boosting import MAX_LEAVES, Told, add_steps, boost
+from plausibly.families.boosting import MAX_LEAVES, RATE, Told, add_steps, axes_along, boost
 from plausibly.families.growing import FORESTS, first_places, grow_forests, order_levels
 from plausibly.families.stacked import mix_laws
 from plausibly.kernels.growing import grow_tree
@@ -176,8 +176,8 @@ def test_boosted_trees_find_a_law_and_stop():
     """Within .02 nats of the law that rows were drawn from; without the stop of held-out rows they would not end so soon."""
     (rows, _), (held_out, _), (test, law) = (labelled(seed, 3000) for seed in (0, 1, 2))
     logits = np.log(np.bincount(rows.codes) / 3000)
-    steps = boost(rows, held_out, logits, 0)
-    found = add_steps(test.features.T, steps, logits)
+    steps = boost(rows, held_out, logits, np.eye(3), 0)
+    found = add_steps(test.features.T, steps, logits, np.eye(3))
     apart = (law * np.log(law / found)).sum(1)
     assert apart.mean() + 6 * apart.std() / 3000**0.5 < 0.02
     assert 3 < len(steps.roots) < 60
@@ -189,8 +189,8 @@ def test_boosted_trees_are_added_as_they_were_grown():
     """Each row's logits are those of the leaves that it comes to, walked node by node."""
     rows, held_out = labelled(3, 300)[0], labelled(4, 300)[0]
     logits = np.array([0.2, -0.1, 0.0])
-    steps = boost(rows, held_out, logits, 0)
-    found = add_steps(rows.features.T, steps, logits)
+    steps = boost(rows, held_out, logits, np.eye(3), 0)
+    found = add_steps(rows.features.T, steps, logits, np.eye(3))
     for row, own in zip(rows.features.T[:50], found, strict=False):
         leaves = [
             steps.nodes[(path_of(row, steps.nodes, root) or (root,))[-1], 2] for root in steps.roots
@@ -199,14 +199,83 @@ def test_boosted_trees_are_added_as_they_were_grown():
         np.testing.assert_allclose(own, chances / chances.sum(), atol=1e-6)
 
 
+def test_the_first_step_is_newton_s_along_each_axis():
+    """Of one leaf, against derivatives of log p by automatic differentiation, with a row's worth of shrinkage."""
+    codes = (
+        np.random.default_rng(6).integers(0, 21, 400) ** 2 // 20
+    )  # 20 and 21 ordered, and a hole
+    rows = Told(np.zeros((1, 400), np.int16), codes.astype(np.int64))
+    logits = np.log(np.full(22, 1 / 22))
+    axes = axes_along(np.exp(logits), 21)
+    steps = boost(Told(rows.features, codes), rows, logits, axes, 0)
+    drawn = np.random.RandomState(0).random_sample(400)
+    some = torch.from_numpy(codes[drawn <= 0.65])
+    table, base = torch.from_numpy(axes).double(), torch.from_numpy(logits)
+
+    def told(step: torch.Tensor) -> torch.Tensor:
+        return (base + table @ step).log_softmax(0)[some].sum()
+
+    start = torch.zeros(9, dtype=torch.float64)
+    slope, curve = torch.func.grad(told)(start), -torch.func.hessian(told)(start).diag()
+    np.testing.assert_allclose(steps.values[0], RATE * slope / (curve + 1), rtol=1e-4, atol=1e-6)
+
+
+def test_ordered_codes_are_told_along_waves():
+    """40 codes about a place that a feature gives, and holes: within .08 nats of the law that rows were drawn from, where an
+    axis for each code leaves half as much again."""
+
+    def draw(seed: int) -> tuple[Told, np.ndarray]:
+        chance = np.random.default_rng(seed)
+        features = chance.integers(0, 20, (3, 2000)).astype(np.int16)
+        near = -0.5 * ((np.arange(40) - 2.0 * features[0][:, None]) / 5) ** 2
+        law = np.exp(np.column_stack([near, features[1] - 18.0]))
+        law /= law.sum(1, keepdims=True)
+        return Told(features, (chance.random(2000)[:, None] > law.cumsum(1)).sum(1)), law
+
+    (rows, _), (held_out, _), (test, law) = map(draw, (0, 1, 2))
+    chances = np.bincount(rows.codes, minlength=41) + 0.5
+    logits, lost = np.log(chances / chances.sum()), []
+    for axes in (axes_along(np.exp(logits), 40), np.eye(41, dtype=np.float32)):
+        found = add_steps(test.features.T, boost(rows, held_out, logits, axes, 0), logits, axes)
+        lost.append((law * np.log(law / found)).sum(1))
+    assert lost[0].mean() + 6 * lost[0].std() / 2000**0.5 < 0.08
+    assert lost[1].mean() > 1.5 * lost[0].mean()
+
+
+def test_codes_of_one_group_share_it_by_their_marginal():
+    """Of 200 ordered codes and a hole boosted trees tell groups; the law is one, and the hole is a group of its own."""
+    chance = np.random.default_rng(7)
+    schema = Schema((2,), (Category(4), Grid(edges=tuple(range(1, 200)), missing=True)))
+    level = chance.integers(0, 4, 2000)
+    codes = (level * 50 + chance.gamma(3.0, 8.0, 2000)).astype(int).clip(0, 199)
+    codes[chance.random(2000) < 0.1] = 200
+    rows = torch.from_numpy(np.column_stack([level, codes])).float()
+    model = Forest(schema, trees=2)
+    prepare(model, rows[:1500], 0)
+    for _ in fit_by_counting(model, rows[:1500], rows[1500:]):
+        pass
+    own = model.each()[1]
+    seen = model.see(np.column_stack([[0, 1, 2, 3], [0, 0, 0, 0]]))
+    found = own._ask_steps(seen.features)
+    groups = own.groups.numpy()
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    assert (
+        len(own.step_roots) and (np.diff(groups) >= 0).all() and (groups == groups[200]).sum() == 1
+    )
+    for group in range(groups.max() + 1):
+        shares = found[:, groups == group] / found[:, groups == group].sum(1, keepdims=True)
+        expected = own.marginal[groups == group] / own.marginal[groups == group].sum()
+        np.testing.assert_allclose(shares, np.tile(expected, (4, 1)), atol=1e-9)
+
+
 def test_what_tells_nothing_is_not_boosted():
     rows, held_out = (Told(*labelled(seed, 300)[0]) for seed in (0, 1))
     noise = np.zeros_like(rows.features)
     logits = np.log(np.bincount(held_out.codes) / 300)
-    steps = boost(Told(noise, rows.codes), Told(noise, held_out.codes), logits, 0)
+    steps = boost(Told(noise, rows.codes), Told(noise, held_out.codes), logits, np.eye(3), 0)
     assert len(steps.roots) == 0
     expected = np.tile(np.exp(logits), (300, 1))
-    np.testing.assert_allclose(add_steps(noise.T, steps, logits), expected, atol=1e-12)
+    np.testing.assert_allclose(add_steps(noise.T, steps, logits, np.eye(3)), expected, atol=1e-12)
 
 
 def test_a_cell_that_says_nothing_is_averaged_over():
@@ -293,6 +362,8 @@ def test_a_deep_tree_is_walked_both_ways():
         ("step_nodes", (0, 0), 30),
         ("step_roots", (0,), 1 << 20),
         ("step_values", (0, 0), float("nan")),
+        ("axes", (0, 0), float("inf")),
+        ("groups", (0,), 99),
     ],
 )
 def test_saved_trees_that_are_none_are_refused(forest, name, place, value):
