@@ -20,7 +20,7 @@ app = App(
     version=__version__,
     help="Learns what your data looks like, and tells how plausible anything is.\n\n"
     "DATA is a .csv, .tsv, .parquet, .arrow, .npy, .npz (a split by name: file.npz:test) or idx file, a folder of images, "
-    "or a built-in: digits, digits-binary, toy-bits, toy-mixed, toy-ising, toy-bars, toy-ring, toy-checkerboard. "
+    "or a built-in: digits, digits-binary, toy-bits, toy-mixed, toy-ising, toy-bars, toy-tints, toy-ring, toy-checkerboard. "
     "Start with: plausibly compare DATA",
     help_format="plaintext",
 )

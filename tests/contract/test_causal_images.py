@@ -9,6 +9,7 @@ from planting import finds
 from plausibly.capabilities import AutoregressiveModel, drive_unrolled
 from plausibly.contract.checks import promises_for, shake_weights
 from plausibly.contract.examination import Examination
+from plausibly.data.loading import load
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
 from plausibly.models.pixelcnn import PixelCNN
@@ -206,3 +207,17 @@ def test_thin_levels_sum_to_one_without_a_density():
     outcome = DiscretisedLogistics(*form, 256)
     assert outcome.log_probs.isfinite().all() and outcome.log_probs[0, 0] < -1000
     assert abs(float(outcome.log_probs.logsumexp(-1))) < 1e-6
+
+
+@pytest.mark.parametrize("logistics", [0, 2])
+@torch.no_grad()
+def test_all_events_in_colour_sum_to_one(logistics):
+    """Of 2 x 2 pixels, 3 channels and 3 levels, by the law of whole tokens and by each channel given those before."""
+    schema = load("toy-tints").schema
+    model = PixelCNN(schema, channels=4, layers=1, kernel=3, logistics=logistics)
+    shake_weights(model).eval()
+    events = schema.all_events()
+    logs = [model.log_given(x, None).double() for x in events.split(1 << 15)]
+    assert abs(float(torch.cat(logs).exp().sum()) - 1) < 1e-5
+    some = events[:: 1 + len(events) // 500]
+    assert torch.allclose(model.log_prob(some), model.log_given(some, None), atol=1e-4)

@@ -17,6 +17,7 @@ from plausibly.data.dataset import TrueDistribution
 from plausibly.data.formats.array_container import ArrayContainer
 from plausibly.data.formats.format import Format
 from plausibly.data.toys.planes import Checkerboard, NormalsOnCircle, RealToy, Ring, draw_plane
+from plausibly.data.toys.tints import TintsTruth
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import Schema, binary
@@ -193,7 +194,10 @@ class BarsTruth:
 
 
 def _draw_toy(
-    truth: JointTruth | IsingTruth | BarsTruth, schema: Schema, layout: str, rows: tuple[int, ...]
+    truth: JointTruth | IsingTruth | BarsTruth | TintsTruth,
+    schema: Schema,
+    layout: str,
+    rows: tuple[int, ...],
 ) -> Toy:
     sample = truth.sample(sum(rows), np.random.default_rng(SEED))
     train, valid, test = np.split(sample, np.cumsum(rows)[:-1])
@@ -222,6 +226,14 @@ def toy_ising(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
 def toy_bars(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
     """Noisy bars and stripes, 4 x 4."""
     return _draw_toy(BarsTruth(), Schema((1, 4, 4), (Category(2),) * 16), "hw", rows)
+
+
+def toy_tints(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
+    """Noisy bars and stripes in colour, 2 x 2 pixels of 3 channels with 3 levels."""
+    patterns = BarsTruth(side=2).patterns.reshape(-1, 2, 2)
+    palettes = np.random.default_rng(SEED + 2).integers(0, 3, size=(4, 2, 3))
+    truth = TintsTruth(patterns, palettes, levels=3, noise=0.1)
+    return _draw_toy(truth, truth.schema, "hwc", rows)
 
 
 def toy_ring() -> RealToy:
@@ -276,6 +288,7 @@ BUILT_IN: dict[str, Callable[[], Toy | RealToy]] = {
     "toy-mixed": toy_mixed,
     "toy-ising": toy_ising,
     "toy-bars": toy_bars,
+    "toy-tints": toy_tints,
     "toy-ring": toy_ring,
     "toy-modes": toy_modes,
     "toy-checkerboard": toy_checkerboard,
