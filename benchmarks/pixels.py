@@ -1,9 +1,9 @@
 """Measures a PixelCNN for binary images of 28 x 28 before it has learned: what drawing, coding and a training step cost.
 
 python -m benchmarks.pixels [--rounds 3]
-Processor seconds on one thread, medians of rounds in which all is measured in turn. `by full passes` is one pass of the network
-a pixel, as without what layers keep; its cost is that of one pass times the pixels. `plain` is the same network with a
-one-hot input, cross entropy and AdamW alone.
+Processor seconds on one thread, medians of rounds in which all is measured in turn. `by full passes` is a pass of the network
+for each pixel, as without what layers keep: the time of one, times the pixels. `plain` is the same network with a one-hot
+input, cross entropy and AdamW alone.
 """
 
 from __future__ import annotations

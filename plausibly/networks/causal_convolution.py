@@ -66,7 +66,7 @@ class CausalDepthwise(nn.Module):
     def look(self, cache: RowCache, column: int) -> Tensor:
         """The same at the next token, (batch, channels)."""
         seen = cache.around(column)[:, : self.places]
-        return torch.einsum("npc,cp->nc", seen, self.weight)
+        return (seen * self.weight.T).sum(1)
 
     def cache(self, n: int, width: int) -> RowCache:
         """An empty cache for `n` rows of a batch."""
@@ -179,7 +179,7 @@ class CausalStack(nn.Module):
     def unroll(self, n: int, given: Tensor) -> Generator[Tensor, Tensor, None]:
         """Yields the parameters of each token in turn, (n, outputs), and is sent its numbers, (n, inputs)."""
         height, width = self.grid
-        conditions, matrices = self.conditions(given), self.first.matrices()
+        conditions, matrices = self.conditions(given), self.first.matrices().permute(2, 1, 0)
         blocks = [block for block in self.blocks if isinstance(block, CausalBlock)]
         caches = [block.around.cache(n, width) for block in blocks]
         top = RowCache(self.places.new_zeros(n, 2, width, self.places.shape[2]), 0)
@@ -187,8 +187,8 @@ class CausalStack(nn.Module):
             for cache in (top, *caches):
                 cache.begin_row()
             for column in range(width):
-                x = torch.einsum("npc,cp->nc", top.rows.flatten(1, 2), matrices[..., column])
-                x = x + self.places[row, column]
+                seen = top.rows.flatten(1, 2) * matrices[column]
+                x = seen.sum(1) + self.places[row, column]
                 for block, own, cache in zip(blocks, conditions, caches, strict=True):
                     x = block.extend(x, own, cache, column)
                 numbers = yield self.leave(self.norm(x))
