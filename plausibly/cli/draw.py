@@ -140,6 +140,8 @@ def impute(
     draws: int = 1,
     most_probable: Annotated[bool, Parameter(negative="")] = False,
     beyond: Annotated[bool, Parameter(negative="")] = False,
+    mask: str | None = None,
+    known: str | None = None,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: CommonOptions | None = None,
@@ -156,12 +158,23 @@ def impute(
         instead, fill all holes of a row with what is most probable together.
     beyond
         draw numbers too that lie below the least that training rows have, or above the largest.
+    mask
+        of DATA that is one picture: an image, white where the picture is unknown.
+    known
+        of DATA that is one picture: known rows and columns, 0:14,0:28; without both what is transparent is unknown.
     """
     common = common or CommonOptions()
+    from plausibly.data.files.images import SUFFIXES
     from plausibly.runs.run import Run
     from plausibly.tasks.impute import impute as impute_task
 
     opened = Run.open(run, common.device, model)
+    if Path(data).suffix.lower() in SUFFIXES:
+        question = PictureQuestion(Path(data), mask and Path(mask), known, draws)
+        fill_picture(opened, question, out_, common)
+        return
+    if mask is not None or known is not None:
+        raise UserError("--mask and --known are of a DATA that is one picture, such as photo.png")
     if most_probable and draws != 1:
         raise UserError("--most-probable fills in one way only; leave --draws out")
     if most_probable:
@@ -179,6 +192,35 @@ def impute(
         request = FillRequest(opened, data, draws, word, beyond)
         ess = fill_files(request, Path(out_), common, guard_formulas)
     print_remark(common, f"filled cells are {describe_filling(word, ess, opened.by)}")
+
+
+@dataclass(frozen=True)
+class PictureQuestion:
+    """A picture, what is unknown of it, and the number of completions."""
+
+    path: Path
+    mask: Path | None
+    known: str | None
+    draws: int
+
+
+def fill_picture(run: Run, asked: PictureQuestion, out_: str | None, common: CommonOptions) -> None:
+    """Completes a picture, each completion beside the one before."""
+    import numpy as np
+
+    from plausibly.data.pictures import read_question
+    from plausibly.tasks.impute import impute as impute_task
+
+    if out_ is None or asked.draws < 1:
+        raise UserError("a picture is completed into --out FILE.png, with at least one draw")
+    own = run.answerer(impute_task)
+    impute_task.require(own.model)
+    row = read_question(own.format, asked.path, asked.mask, asked.known)
+    events, ess = own.fill_events(np.repeat(row, asked.draws, 0), common.seed)
+    word = impute_task.word(type(own.model)) or ""
+    document = {"rows": asked.draws, "filled": word} | (ess.to_json() if ess else {})
+    deliver(own, events, out_, common, document | own.attribution, across=asked.draws)
+    print_remark(common, f"filled pixels are {describe_filling(word, ess, own.by)}")
 
 
 def fill_and_print(run: Run, data: str, word: str, common: CommonOptions, guard: bool) -> Any:

@@ -100,7 +100,7 @@ def read_folder(
     deep gray uses; without it as many as the largest value needs.
     """
     files, others = find_images(folder)
-    looks = [_read_header(path) for path in files]
+    looks = [read_header(path) for path in files]
     sizes = Counter(look.size for look in looks)
     target = size or _shrink(sizes.most_common(1)[0][0])
     coloured = any(not look.gray for look in looks) if colour is None else colour
@@ -129,7 +129,7 @@ class ImageHeader(NamedTuple):
 
 
 @contextmanager
-def _open_image(path: Path) -> Iterator[Any]:
+def open_image(path: Path) -> Iterator[Any]:
     """An image. UserError where it is none, or broken."""
     from PIL import Image
 
@@ -166,8 +166,8 @@ def _reason(error: Exception) -> str:
     return "".join(str(error).splitlines()[:1])[:200] or type(error).__name__
 
 
-def _read_header(path: Path) -> ImageHeader:
-    with _open_image(path) as image:
+def read_header(path: Path) -> ImageHeader:
+    with open_image(path) as image:
         if image.mode == "F":
             raise UserError(
                 f"{path} holds floating-point pixels, of no known range; save it with 8 or 16 bits a pixel"
@@ -216,7 +216,7 @@ class ImageReader:
 
     def read(self, path: Path) -> np.ndarray:
         """(height, width) or (height, width, 3) uint8. UserError for deeper gray than foreseen."""
-        with _open_image(path) as image:
+        with open_image(path) as image:
             self._count(image)
             upright = _upright(image)
             plain = self._shallow(upright, path) if _is_deep(image) else self._on_paper(upright)
