@@ -170,7 +170,7 @@ def impute(
 
     opened = Run.open(run, common.device, model)
     if Path(data).suffix.lower() in SUFFIXES:
-        question = PictureQuestion(Path(data), mask and Path(mask), known, draws)
+        question = PictureQuestion(Path(data), Path(mask) if mask else None, known, draws)
         fill_picture(opened, question, out_, common)
         return
     if mask is not None or known is not None:
