@@ -34,7 +34,7 @@ def read_question(format: Format, path: Path, mask: Path | None, known: str | No
     check_picture(path, size, coloured)
     shades = ImageReader(size, coloured, depth).read(path).astype(np.float64)
     top = count_values(container.picture[1].kinds[0]) - 1
-    unknown = find_unknown(path, mask, known, size)
+    unknown = mark_unknown(path, mask, known, size)
     if not unknown.any():
         raise UserError(f"all of {path} is known; --mask FILE or --known ROWS,COLUMNS says what is")
     row = np.rint(shades * top / 255)
@@ -57,7 +57,7 @@ def describe_size(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]} pixels"
 
 
-def find_unknown(
+def mark_unknown(
     path: Path, mask: Path | None, known: str | None, size: tuple[int, int]
 ) -> np.ndarray:
     """Which pixels are unknown, bool (height, width)."""

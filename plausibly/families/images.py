@@ -1,4 +1,4 @@
-"""Where the pixels of an image stand among the variables of an event, and in which order they come."""
+"""The place of pixels among the variables of an event, and the order in which they come."""
 
 from __future__ import annotations
 

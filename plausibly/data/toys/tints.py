@@ -53,7 +53,7 @@ class TintsTruth:
 
     @cached_property
     def entropy(self) -> float:
-        """By all events."""
+        """The mean of -log p, from a list of all events."""
         parts = self.schema.all_events().split(EVENTS_AT_ONCE)
         nats = torch.cat([self.log_prob(part) for part in parts])
         return float(-(nats.exp() * nats).sum())
