@@ -39,7 +39,7 @@ def read_together(run: Run, asked: Sequence[list[Any]]) -> list[Events | UserErr
     if len(asked) > 1 and alike and all(name_columns(rows) for rows in asked):
         try:
             whole = run.format.events(held_rows(run, [row for rows in asked for row in rows]))
-        except UserError:
+        except ValueError:
             pass
         else:
             starts = np.cumsum([0, *map(len, asked)]).tolist()
@@ -58,6 +58,8 @@ def read_alone(run: Run, rows: list[Any]) -> Events | UserError:
         return run.format.events(held_rows(run, rows))
     except UserError as error:
         return error
+    except ValueError as error:
+        return UserError(f"no table can be made of these rows: {error}")
 
 
 def score_together(run: Run, parts: Sequence[Events]) -> list[Reply]:
