@@ -286,6 +286,38 @@ def promise_row(result: Result) -> list[str]:
 
 
 @app.command
+def calibrate(run: str, /, *, folds: int = 5, common: CommonOptions | None = None) -> None:
+    """Fit the model of RUN without each part of its rows in turn: `score` ranks rows against all of a small table.
+
+    Parameters
+    ----------
+    folds
+        parts of the rows, and models that are fitted and kept in the run's folder.
+    """
+    common = common or CommonOptions()
+    from plausibly.fitting.calibrating import cross_fit
+    from plausibly.runs.run import Run
+
+    rows = cross_fit(Run.open(run, common.device), folds, make_listener(common))
+    print_result(CalibrationPrintout(run, rows, folds), common)
+
+
+@dataclass(frozen=True)
+class CalibrationPrintout:
+    """The rows that calibrate a run from now on."""
+
+    run: str
+    rows: int
+    folds: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": self.run, "rows": self.rows, "folds": self.folds}
+
+    def blocks(self) -> Iterator[Block]:
+        yield f"{self.rows:,} rows, each left out by one of {self.folds} models, calibrate the scores of {self.run}"
+
+
+@app.command
 def report(run: str, /, *, model: OwnModel = None, common: CommonOptions | None = None) -> None:
     """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
     common = common or CommonOptions()

@@ -35,7 +35,7 @@ from plausibly.runs import user_models
 from plausibly.runs.building import arguments_of
 from plausibly.runs.model_classes import record_class
 from plausibly.runs.record import Origin, Record, read_record, write_record, write_tensors
-from plausibly.runs.run import UNSOUND_ERRORS, Run, reload_data
+from plausibly.runs.run import FOLDS, UNSOUND_ERRORS, Run, reload_data
 from plausibly.runs.sealed_files import record_checksums
 from plausibly.system import processes
 from plausibly.system.files import open_within, replacing
@@ -276,6 +276,7 @@ class Fit:
         """Writes the weights, and removes what is of the weights that there were; the record with their checksums."""
         for name in (*HOLDOUT_FILES, "report.html"):
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / FOLDS, ignore_errors=True)
         weights = self.path / "weights.safetensors"
         write_tensors(self.model.state_dict(), weights)
         record = record.replace(weights_sha256=digest_file(weights))

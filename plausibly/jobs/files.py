@@ -15,7 +15,7 @@ from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.files.outputs import score_output
 from plausibly.data.sources.opening import open_source
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.scores import ScoreRanking, full_conditionals_refusal
+from plausibly.evaluation.likelihood.scores import AS_ODD, ScoreRanking, full_conditionals_refusal
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.jobs.shards import (
     ConditionalsJob,
@@ -143,7 +143,7 @@ def score_to(
     )
     word = full_conditionals.word(type(run.model))
     ranking = ScoreRanking(run.calibration(calibrate), fdr, each, refused, word)
-    job = ScoreJob(data, each, each and refused is None)
+    job = ScoreJob(data, each, each and refused is None, calibrate is None)
     return _score_job(run, job, ranking, out, work, on_progress, rows, guard)
 
 
@@ -206,7 +206,7 @@ def _results(
 def _ranked_columns(table: pa.Table) -> pd.DataFrame:
     """The columns that rows are ranked by, alone."""
     return table.select(
-        [name for name in ("nats", "excess") if name in table.column_names]
+        [name for name in ("nats", "excess", AS_ODD) if name in table.column_names]
     ).to_pandas()
 
 

@@ -21,7 +21,7 @@ from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.sources.opening import open_source, reading_source
 from plausibly.data.sources.rows import counting_rows_from
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.scores import score_rows
+from plausibly.evaluation.likelihood.scores import AS_ODD, score_rows
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.runs.run import Run
 from plausibly.system.files import refuse_streams, replacing
@@ -124,16 +124,22 @@ class FillJob(RowsJob):
 
 @dataclass(frozen=True)
 class ScoreJob(RowsJob):
-    """Scores rows, apart from what calibration rows tell; see `score_rows` for `each` and `rest`."""
+    """Scores rows, apart from what calibration rows tell; see `score_rows` for `each` and `rest`.
+    Where they are `crossed`, with what the models of the folds tell.
+    """
 
     each: bool = False
     rest: bool = False
+    crossed: bool = False
     word = "score"
 
     def shard(self, run: Run, number: int, piece: Any) -> pa.Table:
         with self.rows_of(run, number):
             events = run.format.events(piece)
-        return _table(score_rows(run.model, run.format, events, run.usual, self.each, self.rest))
+        frame = score_rows(run.model, run.format, events, run.usual, self.each, self.rest)
+        if self.crossed and run.count_as_odd is not None:
+            frame[AS_ODD] = run.count_as_odd(events)
+        return _table(frame)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from plausibly.evaluation.likelihood.anomalies import Calibration
 from plausibly.evaluation.likelihood.excess import Usual
 from plausibly.evaluation.likelihood.likelihood import sign_of
 from plausibly.evaluation.likelihood.scores import (
+    CountAsOdd,
     ScoreColumns,
     calibrate,
     conditional_columns,
@@ -204,6 +205,11 @@ class Fitted(Judged):
         """The costs of columns on validation rows, which make the excess of rows; None where it is not known."""
         return None
 
+    @property
+    def count_as_odd(self) -> CountAsOdd | None:
+        """Counts the rows of a cross-calibration that are at least as odd as each event; None without one."""
+        return None
+
     def calibration(self, rows: Any = None) -> Calibration | None:
         """The rows to rank scores against: `rows` of the caller's; None without."""
         if rows is None:
@@ -242,7 +248,15 @@ class Fitted(Judged):
         events = self.events(data)
         calibration = self.calibration(calibrate)
         columns, told = score_events(
-            self.model, self.format, events, calibration, self.usual, fdr, each, self.shard_rows
+            self.model,
+            self.format,
+            events,
+            calibration,
+            self.usual,
+            fdr,
+            each,
+            self.shard_rows,
+            None if calibrate is not None else self.count_as_odd,
         )
         return columns, told | self.attribution
 

@@ -6,6 +6,7 @@ heldout.safetensors   log p of the test rows
 calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here; of the one that
                       ranks, also the excess of its rows, and what is usual
 log.jsonl             a line for each validation
+folds                 runs of the same model, each without a part of the rows, where a table was calibrated by cross-fitting
 companion             a run of its own, of a model that answers what this one refuses or only estimates
 report.html           one page to look at
 checkpoint.safetensors, checkpoint.json   only while a run can go on
@@ -25,7 +26,7 @@ from safetensors.torch import load_file
 
 from plausibly.capabilities import Trainable, device_of
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import RowProgress, ignore_progress
+from plausibly.data.events import Events, RowProgress, ignore_progress
 from plausibly.data.formats.array_blocks import LABEL
 from plausibly.data.formats.builders import format_from_json
 from plausibly.data.formats.format import Format
@@ -34,7 +35,7 @@ from plausibly.data.loading import load
 from plausibly.data.sources.rows import naming
 from plausibly.data.splits import group_column, group_numbers
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.anomalies import TEST_ROWS, Calibration
+from plausibly.evaluation.likelihood.anomalies import TEST_ROWS, Calibration, CrossCalibration
 from plausibly.evaluation.likelihood.excess import Usual
 from plausibly.evaluation.likelihood.likelihood import (
     ExactLikelihood,
@@ -42,7 +43,7 @@ from plausibly.evaluation.likelihood.likelihood import (
     LikelihoodEstimate,
     LikelihoodLowerBound,
 )
-from plausibly.evaluation.likelihood.scores import calibrate
+from plausibly.evaluation.likelihood.scores import CountAsOdd, calibrate
 from plausibly.evaluation.samples.comparison import (
     choose_extractor,
     compare_samples,
@@ -68,6 +69,8 @@ from plausibly.runs.sealed_files import (
 from plausibly.system.files import stat_file
 from plausibly.system.seals import BrokenSeal
 from plausibly.tasks.sample import sample
+
+FOLDS = "folds"  # the folder of models that calibrate scores by cross-fitting
 
 UNSOUND_ERRORS = (
     LookupError,
@@ -169,6 +172,25 @@ class Run(Fitted):
         found = type(self).of_record(path, record, str(device_of(self.model)))
         found.by = record.model
         return found
+
+    @cached_property
+    def folds(self) -> list[Self]:
+        """The models that were fitted without a part of the rows each, to calibrate scores; none before `calibrate`."""
+        found = sorted((self.path / FOLDS).glob("*/run.json"))
+        return [type(self).open(file.parent, str(device_of(self.model))) for file in found]
+
+    @property
+    def count_as_odd(self) -> CountAsOdd | None:
+        return self._count_as_odd if self.folds else None
+
+    def _count_as_odd(self, events: Events) -> np.ndarray:
+        rows, total = self.format.rows(events), np.zeros(len(events), dtype=np.int64)
+        for fold in self.folds:
+            against = fold.calibration()
+            assert against is not None
+            own = calibrate(fold.model, fold.format, fold.events(rows), fold.usual, "")
+            total += against.count_as_odd(own.nats, own.excess)
+        return total
 
     @property
     def in_memory(self) -> bool:
@@ -288,6 +310,9 @@ class Run(Fitted):
         """The rows to rank scores against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
         if rows is not None:
             return super().calibration(rows)
+        if self.folds:
+            each = [fold.calibration() for fold in self.folds]
+            return CrossCalibration.of_folds([one for one in each if one is not None])
         found = self._ranking.calibration
         if found is not None or not self.model.context or self.in_memory:
             return found

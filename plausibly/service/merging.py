@@ -27,7 +27,8 @@ MOST_TOGETHER = 4096  # rows
 def is_mergeable(run: Run, task: str, asked: Question) -> bool:
     """True where a request may share a pass with others."""
     exact = score.word(type(run.model)) == "exact"
-    return task == "score" and exact and not asked.get("each") and asked.get("fdr") is None
+    alone = asked.get("each") or asked.get("fdr") is not None or run.count_as_odd is not None
+    return task == "score" and exact and not alone
 
 
 def read_together(run: Run, asked: Sequence[list[Any]]) -> list[Events | UserError]:

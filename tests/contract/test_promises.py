@@ -62,6 +62,7 @@ CALLS = {
     "compress": ["compress tree people.csv people.pls"],
     "decompress": ["decompress tree people.pls again.csv"],
     "check": ["check tree", "check pair"],
+    "calibrate": ["calibrate tree --folds 2"],
     "report": ["report tree"],
     "upgrade": ["upgrade tree"],
     "seal": ["seal tree"],

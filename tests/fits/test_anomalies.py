@@ -11,13 +11,21 @@ from oracles import accepting
 from scipy.stats import false_discovery_control, kstest
 
 import plausibly
+from benchmarks.folds import measure_table
 from plausibly.cli.commands import main
 from plausibly.contract.checks import shake_weights
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import scores
-from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discoveries
+from plausibly.evaluation.likelihood.anomalies import (
+    Calibration,
+    CrossCalibration,
+    check_level,
+    discoveries,
+)
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
+from plausibly.fitting.calibrating import cross_fit
+from plausibly.jobs.files import score_to
 from plausibly.models import MODELS
 from plausibly.tasks import full_conditionals as task
 from plausibly.tasks.full_conditionals import full_conditionals, rows_per_call
@@ -425,3 +433,73 @@ def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):
     assert pd.read_parquet("s.parquet")["more_likely"].sum() == 50
     assert command("score", str(run.path), "rows.npy", "--fdr", "2")[0] == 2
     assert command("score", str(run.path), "rows.npy", "--fdr", "0.1", "--conditionals")[0] == 2
+
+
+def small_table(rows, seed):
+    chance = np.random.default_rng(seed)
+    town = chance.choice(["Rome", "Oslo", "Lima"], rows, p=[0.6, 0.3, 0.1])
+    price = np.round(chance.gamma(3, 5, rows) + 40 * (town == "Oslo"), 1)
+    return pd.DataFrame({"town": town, "price": price, "sold": chance.random(rows) < 0.2})
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory):
+    """A run of 120 rows, of which 6 were set aside for calibration, and then each by one of three models."""
+    path = tmp_path_factory.mktemp("crossed")
+    small_table(120, 5).to_csv(path / "small.csv", index=False)
+    plausibly.fit(str(path / "small.csv"), "chow_liu", out=path / "run")
+    assert cross_fit(plausibly.open(path / "run"), folds=3) == 120
+    return plausibly.open(path / "run")
+
+
+def test_rows_of_a_small_table_rank_fresh_ones_by_models_that_left_them_out(crossed):
+    """By the definition, from the scores of each model; every row of the table is left out once."""
+    fresh = small_table(60, 6)
+    found = crossed.score(fresh)
+    total = 0
+    for fold in crossed.folds:
+        kept, own = fold.calibration(), fold.score(fresh)["excess"].to_numpy()
+        total += (kept.excess >= own[:, None] - 1e-5 * (1 + own[:, None])).sum(1)
+    assert found["p_value"].tolist() == ((1 + total) / 121).tolist()
+    assert [fold.record["rows"]["calibration"] for fold in crossed.folds] == [40, 40, 40]
+    assert "as_odd" not in found and not found["more_likely"].any()
+    assert found["p_value"].min() < 0.1 < 0.5 < found["p_value"].max()
+    assert "120 rows, each left out by one of 3 models" in found.attrs["notes"][0]
+
+
+def test_anomalies_of_a_small_table_are_marked_in_memory_and_in_files_alike(crossed, tmp_path):
+    rows = small_table(40, 7)
+    rows.loc[:3, "price"] = 4000.5
+    found = crossed.score(rows, fdr=0.1)
+    assert found["anomaly"][:4].all() and found["anomaly"][4:].sum() <= 2
+    assert "by simulation" in found.attrs["notes"][1]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    score_to(crossed, str(tmp_path / "rows.csv"), tmp_path / "scores.csv", fdr=0.1)
+    written = pd.read_csv(tmp_path / "scores.csv")
+    assert np.allclose(written["p_value"], found["p_value"]) and "as_odd" not in written
+    assert written["anomaly"].tolist() == found["anomaly"].tolist()
+    given = crossed.score(rows, calibrate=small_table(30, 8))
+    assert given.attrs["calibration"]["rows"] == 30 and given["p_value"].min() == 1 / 31
+
+
+def test_cross_fitting_is_refused_where_it_cannot_be(crossed, bits):
+    with pytest.raises(UserError, match="at least 2"):
+        cross_fit(crossed, 1)
+    with pytest.raises(UserError, match="make no 100 folds"):
+        cross_fit(crossed, 100)
+    with pytest.raises(UserError, match="only tables"):
+        cross_fit(bits[0])
+
+
+def test_cross_calibration_keeps_its_rates_on_simulated_tables():
+    """Of few tables, the simulation of `benchmarks.folds`; of one model for all folds it is the p-value by fresh rows."""
+    found = np.array([measure_table(seed, 0.1) for seed in range(12)])
+    assert found[:, 0, 0].mean() < 0.1 + 6 * found[:, 0, 0].std() / 12**0.5
+    assert found[:, 0, 1].mean() > found[:, 1, 1].mean() / 2 > 0.1
+    chance = np.random.default_rng(3)
+    kept, own = chance.normal(size=90), chance.normal(size=40)
+    folds = [Calibration(part, "") for part in np.split(kept, 3)]
+    total = sum(fold.count_as_odd(own) for fold in folds)
+    whole = CrossCalibration.of_folds(folds)
+    assert ((1 + total) / 91).tolist() == Calibration(kept, "").p_values(own).tolist()
+    assert (whole.rows, whole.folds) == (90, 3) and "3 models" in whole.note

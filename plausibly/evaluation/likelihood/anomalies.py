@@ -8,13 +8,23 @@ are positively dependent, so that the procedure of Benjamini and Hochberg (1995)
 al. 2023, arXiv 2104.08279). A row is the odder, the higher its excess is (`likelihood.excess`), or, where log p is not
 told column by column, the lower its log p. A row may also be suspiciously likely: images of other things, constants and
 copies can be more likely than the data themselves (Nalisnick et al. 2019, arXiv 1810.09136).
+
+Of a table too small to hold rows back, models of the same settings are fitted without each fold k of its n rows:
+
+    p = (1 + sum over folds k of the number of rows of k that are, without k, at least as odd) / (n + 1)
+
+(Vovk 2015, arXiv 1208.0806). P(p <= a) <= 2 a + sqrt(2 / n) whatever the models (Barber et al. 2021, arXiv 1905.02928),
+about a where they hardly differ. That Benjamini-Hochberg keeps its level on these is known by simulation only
+(`benchmarks.folds`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
+from typing import Self
 
 import numpy as np
 
@@ -62,9 +72,13 @@ class Calibration:
 
     def p_values(self, nats: np.ndarray, excess: np.ndarray | None = None) -> np.ndarray:
         """(1 + calibration rows at least as odd) / (n + 1), (rows,), of log p and, where it counts, excess of rows."""
+        return (1 + self.count_as_odd(nats, excess)) / (self.rows + 1)
+
+    def count_as_odd(self, nats: np.ndarray, excess: np.ndarray | None = None) -> np.ndarray:
+        """The number of calibration rows that are at least as odd as each row, (rows,)."""
         oddness = -nats if self.excess is None or excess is None else excess
         less = np.searchsorted(self._least_odd_first, oddness - _slack(oddness), side="left")
-        return np.asarray((1 + self.rows - less) / (self.rows + 1))
+        return np.asarray(self.rows - less)
 
     def more_likely(self, nats: np.ndarray) -> np.ndarray:
         """Each row that is more likely than 99.9 % of the calibration rows, bool.
@@ -108,6 +122,32 @@ class Calibration:
             else f"either none or at least {least:,} of {rows:,} rows are"
         )
         return [f"{start} {level:g} {can} marked"]
+
+
+@dataclass(frozen=True)
+class CrossCalibration(Calibration):
+    """All rows of a table, each as the model finds it that was fitted without its fold; so many models there are."""
+
+    folds: int = 0
+
+    @classmethod
+    def of_folds(cls, folds: Sequence[Calibration]) -> Self:
+        """The rows of all folds, each of which has its own."""
+        excess = [each.excess for each in folds if each.excess is not None]
+        joined = np.concatenate(excess) if len(excess) == len(folds) else None
+        nats = np.concatenate([each.nats for each in folds])
+        return cls(nats, "rows, each left out by one of the models", joined, len(folds))
+
+    @property
+    def note(self) -> str:
+        return (
+            f"p-values are of {self.statistic}, by cross-fitting: against {self.rows:,} rows, each left out by one of "
+            f"{self.folds} models; rows that the table has itself get higher ones"
+        )
+
+    def more_likely(self, nats: np.ndarray) -> np.ndarray:
+        """False of each row: log p of a model of all rows does not compare with those of models of fewer."""
+        return np.zeros(len(nats), dtype=bool)
 
 
 def _slack(nats: np.ndarray) -> np.ndarray:

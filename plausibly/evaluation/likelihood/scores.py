@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,12 @@ from plausibly.capabilities import DensityModel, Trainable
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format, log_beside
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discovery_level
+from plausibly.evaluation.likelihood.anomalies import (
+    Calibration,
+    CrossCalibration,
+    check_level,
+    discovery_level,
+)
 from plausibly.evaluation.likelihood.excess import Usual
 from plausibly.evaluation.likelihood.likelihood import plausibility_by_variable, sign_of
 from plausibly.tasks.full_conditionals import full_conditionals, rows_per_call
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ScoreColumns = dict[str, object]
+CountAsOdd = Callable[[Events], np.ndarray]
+AS_ODD = "as_odd"  # a column that only ranking sees: rows of a cross-calibration that are at least as odd
 Scored = Mapping[str, Any] | Any  # columns by name, or a frame
 MAX_USUAL_ROWS = 5000  # validation rows that tell what a column costs
 PLACE_OF_RANKS = 3  # the first column that calibration rows give, among those of a score
@@ -37,8 +44,12 @@ def score_events(
     fdr: float | None,
     each: bool,
     rows_together: int,
+    count_as_odd: CountAsOdd | None = None,
 ) -> tuple[ScoreColumns, dict[str, Any]]:
-    """The columns that `Fitted.score` tells of events, so many of which are looked at together; notes and warnings."""
+    """The columns that `Fitted.score` tells of events, so many of which are looked at together; notes and warnings.
+
+    `count_as_odd` tells how many rows of a cross-calibration are at least as odd as each event.
+    """
     refused = full_conditionals_refusal(model, min(rows_together, len(events)))
     word = full_conditionals.word(type(model))
     ranking = ScoreRanking(calibration, fdr, each, refused, word)
@@ -46,6 +57,10 @@ def score_events(
     own = [events[start : start + rows_together] for start in starts]
     rest = each and refused is None
     pieces = [score_columns(model, format, part, usual, each, rest) for part in own]
+    if count_as_odd is not None:
+        pieces = [
+            piece | {AS_ODD: count_as_odd(part)} for piece, part in zip(pieces, own, strict=True)
+        ]
     ranking.find_threshold(pieces)
     ranked = [ranking.rank_columns(piece) for piece in pieces]
     return (ranked[0] if len(ranked) == 1 else join_columns(ranked)), ranking.describe()
@@ -192,6 +207,7 @@ class ScoreRanking:
     def add_ranks(self, piece: pd.DataFrame) -> pd.DataFrame:
         """The frame with what calibration rows tell of it."""
         ranks = self._ranks(piece, piece["sign"].iloc[0])
+        piece = piece.drop(columns=AS_ODD, errors="ignore")
         for place, (name, values) in enumerate(ranks.items(), PLACE_OF_RANKS):
             piece.insert(place, name, values)
         return piece
@@ -199,7 +215,7 @@ class ScoreRanking:
     def rank_columns(self, columns: ScoreColumns) -> ScoreColumns:
         """The columns with what calibration rows tell of them."""
         ranks = self._ranks(columns, str(columns["sign"]))
-        items = [*columns.items()]
+        items = [(name, values) for name, values in columns.items() if name != AS_ODD]
         return dict([*items[:PLACE_OF_RANKS], *ranks.items(), *items[PLACE_OF_RANKS:]])
 
     def _ranks(self, piece: Scored, sign: str) -> ScoreColumns:
@@ -240,7 +256,8 @@ class ScoreRanking:
         if self.calibration is not None:
             yield self.calibration.note
         if self.fdr is not None:
-            yield f"anomalies at a false discovery rate of {self.fdr:g}: {self.anomalies:,} rows"
+            known = ", by simulation" if isinstance(self.calibration, CrossCalibration) else ""
+            yield f"anomalies at a false discovery rate of {self.fdr:g}{known}: {self.anomalies:,} rows"
         if self.each and self.refused is None:
             yield (
                 "bits(NAME) are given earlier variables and add up to the row's bits; "
@@ -258,7 +275,9 @@ class ScoreRanking:
 
 
 def find_p_values(calibration: Calibration, piece: Scored) -> np.ndarray:
-    """The p-values of the rows of a piece, by its column `excess` where there is one."""
+    """The p-values of the rows of a piece, by its column `excess` where there is one, or by how many others are as odd."""
+    if AS_ODD in piece:
+        return (1 + np.asarray(piece[AS_ODD])) / (calibration.rows + 1)
     excess = np.asarray(piece["excess"]) if "excess" in piece else None
     return calibration.p_values(np.asarray(piece["nats"]), excess)
 
