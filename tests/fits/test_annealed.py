@@ -26,6 +26,7 @@ from plausibly.evaluation.likelihood.annealed import (
     hmc_transition,
     pick_evenly,
 )
+from plausibly.evaluation.likelihood.likelihood import LikelihoodLowerBound, LikelihoodUpperBound
 from plausibly.events.kinds import Category, Grid, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
@@ -427,7 +428,8 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
     x = (torch.rand(30, 6, generator=generator_for(CPU, 17)) < 0.5).to(torch.uint8)
     events = Events(x, torch.zeros(30, dtype=torch.float64))
     few = pick_evenly(events, 4)
-    assert torch.equal(few.codes, x[[0, 9, 19, 29]]) and pick_evenly(events, 50) is events
+    assert torch.equal(few.codes, x[[0, 9, 19, 29]])
+    assert pick_evenly(events, 50) is pick_evenly(events, 30) is events
     format = Format(ArrayContainer(binary(6), "flat", "uint8"))
     anneal(
         model,
@@ -443,3 +445,40 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
         and told[-1][0] == told[-1][1]
         and all(a < b for (a, _), (b, _) in zip(told, told[1:], strict=False))
     )
+
+
+def test_noise_is_sought_by_some_rows_and_its_work_counts(monkeypatch):
+    """By 5 of 20 validation rows; every transition of these is told, with those of the bounds."""
+    monkeypatch.setattr("plausibly.evaluation.likelihood.annealed.TUNING", (5, 1, 4, 2))
+    schema = Schema((1, 2, 3), (Level(levels=5),) * 6)
+    format, told, sought = Format(ArrayContainer(schema, "chw", "uint8")), [], []
+    sound = evaluation.best_sigma
+    monkeypatch.setattr(
+        evaluation, "best_sigma", lambda *words: sought.append(words[1]) or sound(*words)
+    )
+    x = torch.randint(0, 5, (22, 1, 2, 3), generator=generator_for(CPU, 32)).to(torch.uint8)
+    test, validation = (
+        Events(own, torch.zeros(len(own), dtype=torch.float64)) for own in x.split([2, 20])
+    )
+    anneal(
+        vae(schema),
+        format,
+        test,
+        generator_for(CPU, 33),
+        2,
+        5,
+        validation=validation,
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    assert torch.equal(sought[0], x[2:][[0, 4, 9, 14, 19]].float())
+    assert told[-1][0] == told[-1][1] and told[0][0] == 0
+    assert {total for _, total in told} == {evaluation.count_work(2, 2, 5, 0) + 5 * 1 * 4 * 2}
+
+
+def test_columns_that_are_given_are_named_up_to_three():
+    test = LikelihoodLowerBound(torch.zeros(60).double(), 4)
+    for names, said in (("abc", "given a, b, c:"), ("abcd", "given a, b, c ...:"), ("", "log p:")):
+        upper = LikelihoodUpperBound(torch.zeros(60).double(), 4)
+        assert (
+            said in evaluation.Annealed(test, test, upper, 1, 2, 0.5, None, tuple(names)).lines()[0]
+        )

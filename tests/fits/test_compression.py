@@ -117,6 +117,20 @@ def test_normal_numbers_take_their_bits_and_none_is_far_away():
     assert (drawn / np.hypot(scale, GRAIN)).std() == pytest.approx(1, abs=0.02)
 
 
+def test_numbers_where_a_law_has_nothing_take_a_bit_a_half():
+    """Of all below 0 a law says nothing: 20 bits for their sign, and for each of their patterns the same."""
+    numbers = -np.random.default_rng(0).uniform(1e-3, 100, 200).astype(np.float32)
+
+    def below(x):
+        return (x > 1).astype(float)
+
+    writer = SymbolWriter()
+    reals.code_float(writer, below, 1e6, 200, numbers)
+    found = reals.code_float(SymbolReader(writer.payload), below, 1e6, 200, None)
+    assert (found == numbers).all()
+    assert 8 * len(writer.payload) < 200 * (np.log2(1 / reals.MIN_HALF) + reals.HALVINGS)
+
+
 def test_even_numbers_take_their_bits():
     sizes = np.append(
         np.random.default_rng(0).integers(2, 10**12, 5000), [2**16 + 1, 2**32 + 1, 99_999] * 300

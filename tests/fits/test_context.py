@@ -111,8 +111,10 @@ def test_groups_and_draws_are_told_where_there_are_any():
     assert plain["groups"] is None and "draws" not in plain
     by_draws = EffectiveSampleSize(torch.tensor([30.0, 5.0]), 100)
     groups = np.arange(60) // 2
-    found = Classification(("a", "b"), p, truth, by_draws, "estimate", groups).to_json()
+    drawn = Classification(("a", "b"), p, truth, by_draws, "estimate", groups)
+    found = drawn.to_json()
     assert (found["groups"], found["effective"], found["draws"]) == (30, 5.0, 100)
+    assert "; an estimate: at least 5.0 effective of 100 weighted draws" in drawn.line()
     none = Classification(("a", "b"), p, np.full(60, -1), by_draws, "estimate").to_json()
     assert (none["rows"], none["accuracy"], none["effective"]) == (0, None, 5.0)
 

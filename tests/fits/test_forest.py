@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 from plausibly.events.kinds import Category, Grid, Real
-from plausibly.events.schema import Schema
+from plausibly.events.schema import Schema, binary
 from plausibly.families.boosting import MAX_LEAVES, RATE, Told, add_steps, axes_along, boost
 from plausibly.families.growing import FORESTS, first_places, grow_forests, order_levels
 from plausibly.families.stacked import mix_laws
@@ -53,6 +53,20 @@ def test_what_three_columns_say_together_is_found(forest):
     truth = 0.95 * np.log(0.95) + 0.05 * np.log(0.05)
     found = forest.log_conditionals(test)[:, 3]
     assert abs(float(found.mean()) - truth) < 0.05 + 6 * float(found.std()) / ROWS**0.5
+
+
+def test_many_small_effects_are_left_to_boosted_trees():
+    """Of a bit whose logit is a sum over 12 others: the boosted law is most of the mixture, and near the one drawn from."""
+    chance = np.random.default_rng(0)
+    x = chance.integers(0, 2, (2, 1500, 13))
+    p = 1 / (1 + np.exp(-1.2 * (x[..., :12] - 0.5).sum(2)))
+    x[..., 12] = chance.random(p.shape) < p
+    rows, held_out = torch.from_numpy(x).float()
+    model = Forest(binary(13), trees=2)
+    prepare(model, rows, 0)
+    for _ in fit_by_counting(model, rows, held_out):
+        pass
+    assert float(model.conditionals[12].weights[3]) > 0.5
 
 
 @pytest.mark.parametrize("kind", [Category(4), NUMBER])

@@ -255,6 +255,9 @@ def test_refusals_say_what_to_do():
     assert "1 of 2 variables with holes" in Gaussian.accepts(holes)
     assert "1 of 2 variables no real" in Gaussian.accepts(Schema((2,), mixed))
     assert Gaussian.count(OPEN) == Gaussian(OPEN).free_parameters == 11
+    most, more = (Schema((n,), (Real(),) * n) for n in (4000, 4001))
+    assert Gaussian.accepts(most) is None
+    assert Gaussian.accepts(more) == "gaussian: 4,001 variables, more than 4,000"
 
 
 @pytest.mark.parametrize(

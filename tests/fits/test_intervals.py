@@ -140,6 +140,12 @@ def test_draws_count_beside_rows():
     )
 
 
+def test_two_draws_are_enough_to_count():
+    rows, draws = np.random.default_rng(3).normal(size=200), np.array([1.0, 2.0])
+    both = UnitInfluences((influence_by_unit(rows),), influence_by_unit(draws))
+    assert both.error**2 == pytest.approx(rows.var(ddof=1) / 200 + 0.5 / 2)
+
+
 def placed(chance, n):
     real, made, train = chance.normal(size=(n, 2)), chance.normal(0.3, 0.8, (n, 2)), TRAIN
     found = coverage.coverage_numbers(real, made, "x") | coverage.closest_records(

@@ -139,6 +139,19 @@ def test_a_bernoulli_mixture_is_plain_numpys():
         model.refit(model.statistics(x))
 
 
+def test_the_strength_of_the_prior_goes_half_a_decade_to_where_validation_is_likeliest():
+    """Rows that were learned from want less of it, rows of the prior more."""
+    x = drawn(BITS, 300)
+    for wanted, validation in (
+        (10**-0.5, x),
+        (10**0.5, torch.rand(x.shape, generator=generator_for(torch.device("cpu"), 9)).round()),
+    ):
+        model = begun(Mixture(BITS, parts="independent"), x)
+        model.refit(model.statistics(x, SplitHeaviest(model, 3)(x)))
+        model.refit_best(model.statistics(x), [validation])
+        assert model.strength == pytest.approx(wanted)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_normal_mixture_is_scikit_learns_from_the_same_start():
     from sklearn.mixture import GaussianMixture

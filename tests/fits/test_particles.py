@@ -21,7 +21,7 @@ from plausibly.families.particles import (
     Particles,
     resample_systematically,
 )
-from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize
+from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize, effective_size
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
@@ -31,7 +31,7 @@ from plausibly.outcomes.interpolation import (
     separate_places,
 )
 from plausibly.system.randomness import generator_for
-from plausibly.tasks.impute import impute
+from plausibly.tasks.impute import MORE, impute
 from plausibly.tasks.query import query
 
 CPU = torch.device("cpu")
@@ -134,6 +134,27 @@ def test_weights_are_looked_at_after_each_of_few_known_cells_and_after_some_of_m
         asked = Evidence(torch.zeros(2, 60), seen)
         Particles(model, tree, asked, 4, generator_for(CPU, 1)).draw_to(59)
         assert len(looks) == len(known) if len(known) <= MAX_LOOKS else 8 < len(looks) <= MAX_LOOKS
+
+
+def test_effective_draws_of_weights_that_no_look_evened_are_kongs():
+    """What is known stands last, after all looks."""
+    model, seen = strong(MODELS["fvsbn"].tiny(SMALL), 3.0), (torch.arange(5) == 4).expand(300, 5)
+    tree = LookaheadTree(model, generator_for(CPU, 0))
+    tree.tables = [table.roll(1, 1) for table in tree.tables]  # so that weights differ
+    asked = Evidence(torch.ones(300, 5), seen)
+    cloud = Particles(model, tree, asked, 6, generator_for(CPU, 1)).draw_to(4)
+    assert torch.allclose(cloud.effective, effective_size(cloud.log_weights))
+    assert 1 < float(cloud.effective.min()) < 4
+
+
+def test_rows_that_few_particles_tell_of_are_filled_by_more():
+    """Of two particles never enough do."""
+    model = pairs(2)
+    x, seen = torch.zeros(5, 4), torch.tensor([[False, False, True, True]]).expand(5, 4)
+    found = impute(
+        model, Evidence(x, seen, model.schema.code_mask(False)), generator_for(CPU, 0), 2
+    )
+    assert found.effective.draws == 2 * MORE and (found.effective.rows > 2).all()
 
 
 def test_of_no_rows_all_draws_tell():
@@ -245,6 +266,23 @@ def test_laws_of_different_places_side_by_side_are_each_their_own():
         assert torch.allclose(both.log_prob(at.expand(2)), want, rtol=1e-12)
     assert torch.allclose(both.mean(), torch.cat([one.mean(), two.mean()]), rtol=1e-12)
     assert torch.allclose(both.number(), torch.cat([one.number(), two.number()]), rtol=1e-12)
+
+
+def test_laws_of_several_events_count_by_their_weights_whatever_their_heights():
+    """Two normals, one seven nats above a density and one three below: .2 and .8 of each row, .8 and .2 of another."""
+    laws = stats.norm(-1, 0.5), stats.norm(2, 1.0)
+    shares = torch.tensor([[0.2, 0.8], [0.8, 0.2]]).double()
+
+    def look(values):
+        logs = [law.logpdf(values.numpy()) + rise for law, rise in zip(laws, (7, -3), strict=True)]
+        return torch.from_numpy(np.stack(logs, -1))
+
+    places = torch.linspace(-10, 12, 60).double().expand(2, -1)
+    found = interpolate_density(look, places, 1e-5, log_weights=shares.log())
+    for x in (-1.3, 0.4, 2.0):
+        want = shares @ torch.tensor([float(law.pdf(x)) for law in laws]).double()
+        at = torch.full((2,), x)
+        assert torch.allclose(found.log_prob(at).exp(), want, rtol=5e-3)
 
 
 def test_two_narrow_modes_and_what_is_no_number():

@@ -143,6 +143,8 @@ def test_bins_and_their_densities_are_one_density():
     )
     assert inside[codes[:, 0] == 1, 0].exp().unique().tolist() == pytest.approx([1 / 1.5])
     assert not inside[codes[:, 0] > 3].any() and not inside[:, 1].any()
+    places = [-1.9, -1.3, -1.0, 0.5, 2.0, 8.0, 4.0]  # three means out, and one
+    assert binning.cuts(0, (3, 1)).tolist() == pytest.approx(places)
 
 
 def test_heads_start_at_the_marginals():

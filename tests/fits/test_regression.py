@@ -1,6 +1,7 @@
 """Distributions of numbers row by row: against the exact quantiles of one row, enumeration, SciPy, and planted faults."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,6 +30,7 @@ from plausibly.events.evidence import Evidence
 from plausibly.events.kinds import Grid, Level, Real
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import mixture
+from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.outcomes.categorical import Categorical
@@ -255,6 +257,9 @@ def test_measures_are_those_of_other_libraries_over_the_known_rows():
         f"{np.mean(inside):.1%}",
     ):
         assert said in found.line()
+    assert "an estimate" not in found.line()
+    drawn = replace(found, effective=EffectiveSampleSize(torch.full((90,), 20.0), 100))
+    assert "; an estimate: at least 20.0 effective of 100 weighted draws" in drawn.line()
 
 
 def test_wrong_distributions_are_told(numbers):

@@ -13,6 +13,7 @@ from plausibly.contract.examination import Examination
 from plausibly.contract.promises.bounds import bounds_sum_to_at_most_one, samples_reach_the_bound
 from plausibly.data import load
 from plausibly.data.events import Events
+from plausibly.evaluation.likelihood import elbo
 from plausibly.evaluation.likelihood.elbo import elbo_parts, latent_informations
 from plausibly.evaluation.likelihood.likelihood import LikelihoodLowerBound, likelihood
 from plausibly.events.kinds import Category, Real
@@ -458,6 +459,24 @@ def test_what_amortisation_costs_is_found():
     assert found.amortisation.value == pytest.approx(float(gap.mean()), abs=6 * error + 0.02)
     bounds = [found.bounds[k].value for k in (1, 10, 100, 1000)]
     assert bounds == sorted(bounds) and bounds[-1] - bounds[0] > 0.5 * float(gap.mean())
+
+
+def test_the_error_of_what_amortisation_costs_counts_groups(monkeypatch):
+    """Four rows of each group save alike, so that there are 16 of the first 64; of a q that is no normal nobody knows."""
+    truth = Linear()
+    gain, groups = torch.arange(64).div(4, rounding_mode="floor").double(), np.arange(80) // 4
+    rows = Events(truth.drawn(80).float(), torch.zeros(80, dtype=torch.float64), groups=groups)
+    for saved in (gain, None):
+        monkeypatch.setattr(elbo, "amortisation_gap", lambda *_, saved=saved: saved)
+        found = elbo_parts(single(truth), rows, noise(), draws=(1, 2))
+        if saved is None:
+            assert found.amortisation is None and found.tuned == 0
+            assert ("amortisation gap", "unknown", "q is no normal") in found.parts()
+        else:
+            assert (found.amortisation.value, found.tuned) == (7.5, 64)
+            assert found.amortisation.standard_error == pytest.approx(
+                float(np.arange(16).std(ddof=1)) / 4
+            )
 
 
 def test_information_and_the_aggregate_posterior():
