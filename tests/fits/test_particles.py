@@ -151,9 +151,7 @@ def test_rows_that_few_particles_tell_of_are_filled_by_more():
     """Of two particles never enough do."""
     model = pairs(2)
     x, seen = torch.zeros(5, 4), torch.tensor([[False, False, True, True]]).expand(5, 4)
-    found = impute(
-        model, Evidence(x, seen, model.schema.code_mask(False)), generator_for(CPU, 0), 2
-    )
+    found = impute(model, Evidence(x, seen), generator_for(CPU, 0), 2)
     assert found.effective.draws == 2 * MORE and (found.effective.rows > 2).all()
 
 
