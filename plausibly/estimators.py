@@ -8,7 +8,7 @@ Both take arrays and DataFrames with columns of any type, learn in memory, and l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -47,7 +47,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
     """The parameters of both estimators, and rows in the form that scikit-learn asks for.
 
     model: a name from `plausibly models`, `FILE.py:CLASS`, or a class. settings: its arguments and `train.` settings.
-    kinds: {column: word}, as `plausibly.load` takes them. steps, budget: of training, the budget in seconds.
+    kinds, relations: as `plausibly.load` takes them. steps, budget: of training, the budget in seconds.
     validation_fraction: of the rows, which choose smoothing and when to stop.
     """
 
@@ -57,13 +57,14 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         *,
         settings: Mapping[str, Any] | None = None,
         kinds: Mapping[str, str] | None = None,
+        relations: bool | Sequence[str] | None = None,
         steps: int | None = None,
         budget: float | None = None,
         validation_fraction: float = 0.1,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
-        self.model, self.settings, self.kinds = model, settings, kinds
+        self.model, self.settings, self.kinds, self.relations = model, settings, kinds, relations
         self.steps, self.budget, self.device = steps, budget, device
         self.validation_fraction, self.random_state = validation_fraction, random_state
 
@@ -112,6 +113,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         """
         train = rows_at(rows, np.flatnonzero(~held))
         parts = {"valid": train[:1], "test": train[:1], "kinds": dict(self.kinds or {})}
+        parts |= {"relations": self.relations}
         whole = DataRequest(train, reading=parts).load()
         places = np.flatnonzero(held)
         if not is_recordable(whole.format, rows_at(rows, places)):

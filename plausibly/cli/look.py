@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LEVELS_SHOWN = 5  # levels of a column
 LEVEL_WIDTH = 20  # characters of a level
 COLUMNS_SHOWN = 200  # columns of a table that has more
+RELATIONS_SHOWN = 30
 NOTES_SHOWN = 50  # remarks on a table that has more
 
 
@@ -78,7 +79,7 @@ class ColumnsPrintout:
             "rows": self.dataset.rows,
             "variables": self.dataset.schema.size,
             "columns": self.columns,
-            "relations": [each.to_json() for each in self.dataset.relations],
+            "relations": describe_relations(self.dataset),
             "byte_for_byte": self.dataset.regular,
             "notes": self.dataset.notes,
         }
@@ -97,11 +98,29 @@ class ColumnsPrintout:
         if self.dataset.schema.has_unforeseen:
             yield self.price_of_new_values()
         notes = self.dataset.notes
+        yield from self.relations()
         yield from notes[:NOTES_SHOWN]
         if len(notes) > NOTES_SHOWN:
             yield f"and {len(notes) - NOTES_SHOWN:,} more remarks such as these; --json lists all"
         if self.dataset.regular:
             yield "rows written again give this file, byte for byte"
+
+    def relations(self) -> Iterator[Block]:
+        """The relations, which of them columns follow by, and a row that breaks one."""
+        if not self.dataset.relations:
+            return
+        rows = [
+            [each["text"], each["holds"], "yes" if each["follows"] else "", format_breaks(each)]
+            for each in describe_relations(self.dataset)
+        ]
+        headings = ["relation", "holds", "followed", "a row that breaks it"]
+        yield ConsoleTable(headings, rows[:RELATIONS_SHOWN])
+        if len(rows) > RELATIONS_SHOWN:
+            yield f"and {len(rows) - RELATIONS_SHOWN} more relations; --json lists all"
+        yield (
+            "With --relations a column is learned as what its relation leaves open, so that samples keep it; "
+            "--relation 'a = b + c' says one."
+        )
 
     def table(self) -> ConsoleTable:
         rows = [
@@ -135,6 +154,28 @@ class ColumnsPrintout:
             f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %, "
             "and says nothing of the others."
         )
+
+
+def describe_relations(dataset: Dataset) -> list[dict[str, Any]]:
+    """Each relation with its share, and rows that break it."""
+    from plausibly.data.relations.breaks import find_breaks
+
+    table = dataset.format.table
+    followed = {each.relation.text for each in table.followers} if table else set()
+    return [
+        each.to_json()
+        | {"holds": each.measure, "follows": each.text in followed}
+        | {"breaks": find_breaks(each, dataset.format, dataset.shown)}
+        for each in dataset.relations
+    ]
+
+
+def format_breaks(relation: dict[str, Any]) -> str:
+    """The first row that breaks a relation, as people read it."""
+    rows = relation["breaks"]
+    return (
+        ", ".join(f"{name} {shorten(str(cell))}" for name, cell in rows[0].items()) if rows else ""
+    )
 
 
 def summarise_values(column: dict[str, Any]) -> str:

@@ -102,12 +102,23 @@ class DataOptions:
     size: int | None = None
     "Side in pixels that the images of a folder are resized to."
 
+    relation: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "A relation by which a column is learned, as what it leaves open: 'total = tenure * monthly', 'country from city'."
+    relations: bool | None = None
+    "Learn columns by all relations that rows show; without it they are only listed, with --no-relations not sought."
+
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
         given = {name: getattr(self, name) for name in ("split", "valid", "test", "size")}
         return select_given_options(
-            {"kinds": self._kinds(), "drop": tuple(self.drop or ()), **given}
+            {"kinds": self._kinds(), "drop": tuple(self.drop or ()), **given, **self._relations()}
         )
+
+    def _relations(self) -> dict[str, Any]:
+        """The relations that are said, and those that are found where they are wanted."""
+        if self.relation:
+            return {"relations": [*self.relation, *(["found"] if self.relations else [])]}
+        return {} if self.relations is None else {"relations": self.relations}
 
     def _kinds(self) -> dict[str, str]:
         """The kind of each column that is told one: by the file, or else, which counts for more, by a word."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
+from plausibly.data.relations.relation import Relation
 from plausibly.events.schema import Schema
 
 
@@ -29,7 +30,7 @@ class Dataset:
 
     `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
     `regular`: whether rows of a text file, written again, give the same file byte for byte; None where that says nothing.
-    `relations`: columns that are functions or sums of others. `shown`: training rows with their values, which are all but
+    `relations`: columns that follow from others. `shown`: training rows with their values, which are all but
     where these are too many; then those of `train` have none.
     """
 
@@ -63,6 +64,20 @@ class Dataset:
         found.shown = events.get("shown", train)
         return found
 
+    def plain(self) -> Dataset:
+        """The same rows, in which no column follows from others; itself where none does. Parts without values are empty."""
+        format = self.format
+        if format.plain is format:
+            return self
+        shown = format.plain_events(self.shown)
+        parts: dict[str, Any] = {
+            part: shown[:0] if events.values is None else format.plain_events(events)
+            for part, events in ((part, getattr(self, part)) for part in self.rows)
+        }
+        found = replace(self, format=format.plain, **parts)
+        found.shown = shown
+        return found
+
     @property
     def schema(self) -> Schema:
         return self.format.schema
@@ -77,26 +92,3 @@ class Dataset:
         return {
             part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")
         }
-
-
-@dataclass(frozen=True)
-class Relation:
-    """The columns that `column` is made of: one other, with `back` where that is also a function of it; or the sum of two."""
-
-    column: str
-    of: tuple[str, ...]
-    back: bool = False
-
-    @property
-    def how(self) -> str:
-        return "sum" if len(self.of) > 1 else "function"
-
-    def __str__(self) -> str:
-        if len(self.of) > 1:
-            return f"column {self.column!r} is {' + '.join(map(repr, self.of))} in every row"
-        if self.back:
-            return f"columns {self.of[0]!r} and {self.column!r} say the same: each is a function of the other"
-        return f"column {self.column!r} is a function of {self.of[0]!r}"
-
-    def to_json(self) -> dict[str, Any]:
-        return {"column": self.column, "of": list(self.of), "how": self.how, "back": self.back}

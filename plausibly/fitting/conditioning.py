@@ -21,8 +21,18 @@ from plausibly.runs.record import Origin, ReadingOptions
 def data_origin(dataset: Dataset, options: dict[str, Any]) -> Origin:
     """Where the data came from, so that a run can find and recognise it again."""
     reading = plain_options(options) | named_columns(options) | parts_elsewhere(options)
+    reading |= {"relations": followed_relations(dataset, options)}
+    reading = {key: value for key, value in reading.items() if value is not None}
     source = absolute_source(dataset.source)
     return Origin(dataset.name, source, dataset.fingerprint, ReadingOptions(**reading))
+
+
+def followed_relations(dataset: Dataset, options: dict[str, Any]) -> list[str] | bool | None:
+    """The relations that columns follow by, as they are said; False where none was to be sought, None where none is found."""
+    if options.get("relations") is False:
+        return False
+    table = dataset.format.table
+    return [each.relation.text for each in table.followers] or None if table else None
 
 
 def plain_options(options: dict[str, Any]) -> dict[str, Any]:

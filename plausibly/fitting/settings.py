@@ -12,6 +12,7 @@ from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.loading import load
+from plausibly.data.relations.finding import Roles
 from plausibly.errors import UserError, did_you_mean
 from plausibly.runs.building import GENERAL_ARGUMENTS
 from plausibly.runs.record import Record
@@ -61,7 +62,10 @@ class DataRequest:
 
     def load(self, on_progress: RowProgress = ignore_progress) -> Dataset:
         """The data, as they are asked for."""
-        return load(self.source, seed=self.seed, on_progress=on_progress, **self.reading)
+        roles = Roles(self.target, tuple(self.context), tuple(self.event))
+        return load(
+            self.source, seed=self.seed, roles=roles, on_progress=on_progress, **self.reading
+        )
 
 
 def general_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

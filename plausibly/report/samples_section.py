@@ -38,8 +38,10 @@ def _noise_plots(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]
     codes = samples.decoded_noise_of(subject, samples.MAX_SAMPLES, dataset)
     if codes is None:
         return []
+    decoded = dataset.format.plain_events(scales.draw_values(dataset.format, codes))
+    dataset = dataset.plain()
     real = scales.make_plotted_rows(dataset.format, samples.real_events(dataset)[0])
-    made = scales.draw_sheet(dataset.format, codes)
+    made = scales.make_plotted_rows(dataset.format, decoded)
     train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     chosen = samples.worst_marginals(scales.scales(dataset.format, (real, made), train), real, made)
     return [
@@ -63,7 +65,8 @@ def _columns(subject: Subject, dataset: Dataset) -> PageSection:
     if len(looked_at) < columns:
         dataset, codes = keep_columns(dataset, looked_at), codes[:, looked_at]
         events, word = samples.real_events(dataset)
-    made = scales.draw_values(dataset.format, codes)
+    made = dataset.format.plain_events(scales.draw_values(dataset.format, codes))
+    events, dataset = dataset.format.plain_events(events), dataset.plain()
     real, fake = (
         scales.make_plotted_rows(dataset.format, events),
         scales.make_plotted_rows(dataset.format, made),

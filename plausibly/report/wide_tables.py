@@ -17,13 +17,14 @@ MAX_COLUMNS = 300
 
 
 def choose_columns(dataset: Dataset, real: Tensor, made: Tensor) -> list[int]:
-    """The places of the columns, of a table with too many, whose shares of codes differ most between two sorts of rows."""
+    """The columns, of a table with too many, whose shares of codes differ most, and what these follow from, as places."""
     every = range(dataset.schema.size)
     if dataset.format.table is None or len(every) <= MAX_COLUMNS:
         return [*every]
     ours, theirs = (dataset.schema.event_codes(codes).numpy().T for codes in (real, made))
     gaps = [code_distance(*pair) for pair in zip(ours, theirs, strict=True)]
-    return sorted(sorted(every, key=lambda place: -gaps[place])[:MAX_COLUMNS])
+    worst = sorted(every, key=lambda place: -gaps[place])[:MAX_COLUMNS]
+    return with_parents(dataset.format, worst)
 
 
 def code_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -35,11 +36,24 @@ def code_distance(a: np.ndarray, b: np.ndarray) -> float:
     )
 
 
+def with_parents(format: Format, places: list[int]) -> list[int]:
+    """The places, and those of all that they follow from."""
+    found, waiting = set[int](), list(places)
+    while waiting:
+        place = waiting.pop()
+        waiting += format.parents(place) if place not in found else []
+        found.add(place)
+    return sorted(found)
+
+
 def keep_columns(dataset: Dataset, places: list[int]) -> Dataset:
-    """A table's data with its variables at some places, and no other column."""
+    """A table's data with its variables at some places, and no other column; what these follow from is among them."""
     table = dataset.format.table
     assert table is not None
-    format = Format(FrameContainer([table.modelled[place] for place in places]))
+    columns = [table.modelled[place] for place in places]
+    names = {column.name for column in columns}
+    followers = [each for each in table.followers if each.relation.column in names]
+    format = Format(FrameContainer(columns, followers=followers))
     parts: dict[str, Any] = {
         name: _keep_cells(getattr(dataset, name), places) for name in (*dataset.rows, "shown")
     }

@@ -120,9 +120,10 @@ class Fitted(Judged):
             lambda each: ask_column(each.format, target, known),
         )
         noise = generator_for(device_of(own.model), seed, Stream.QUERIES)
+        variable = own.format.variable_in(asked.events, asked.target)
         found = query(own.model, asked.evidence, asked.target, noise, particles)
         named = {str(name): value for name, value in known.items()}
-        return replace(make_answer(own.format, asked.target, named, found), model=own.by)
+        return replace(make_answer(own.format, asked.target, named, found, variable), model=own.by)
 
     def entropy(self, given: Mapping[str, Any] | None = None) -> float:
         """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""

@@ -42,6 +42,9 @@ class ReadingOptions(Struct, frozen=True, forbid_unknown_fields=True):
     split: str | UnsetType = UNSET
     size: int | list[int] | UnsetType = UNSET
     labelled: bool | UnsetType = UNSET
+    relations: list[str] | bool | UnsetType = (
+        UNSET  # that columns follow by; none where it is not given
+    )
     valid: str | UnsetType = UNSET
     test: str | UnsetType = UNSET
 

@@ -252,26 +252,27 @@ class Run(Fitted):
         """
         sample.require(self.model)
         place = tree_target(self.format, target)
-        real = self._require_events(data, whole=True)
+        real = self.format.plain_events(self._require_events(data, whole=True))
         dataset = self._dataset_or_none(needed=data is None)
         compared = reference_rows(real, check_rows(rows, len(real)), seed, dataset)
         chosen = self.extractor(extractor, label, compared)
-        speed = self.record.rows_sampled_per_second
         return compare_samples(
-            self.format,
-            self.sample_events,
+            self.format.plain,
+            lambda n, seed: self.format.plain_events(self.sample_events(n, seed)),
             compared,
             chosen,
             seed,
             place,
-            speed,
+            self.record.rows_sampled_per_second,
             on_progress,
             drawing,
         )
 
     def extractor(self, name: str | None, label: str | None, rows: ReferenceRows) -> Extractor:
         """The extractor of that name, which learns from the training rows, or else from the real ones."""
-        return choose_extractor(self.format, name, label, rows, lambda: self._classifier(label))
+        return choose_extractor(
+            self.format.plain, name, label, rows, lambda: self._classifier(label)
+        )
 
     def _classifier(self, label: str | None) -> ClassifierFeatures:
         """Learned from the training rows and their labels, or kept from an earlier time, in the run's folder."""
@@ -283,16 +284,17 @@ class Run(Fitted):
             raise UserError(
                 f"{self.path} was fitted to rows that were only in memory: no classifier can learn from them"
             )
-        place, parts = None, [self.dataset().shown, self.dataset().test]
+        dataset = self.dataset().plain()
+        place, parts = None, [dataset.shown, dataset.test]
         if label in self.names or label != LABEL:
             place = label_place(self.format, label)
-            labels = [self.format.schema.event_codes(part.codes)[:, place] for part in parts]
+            labels = [dataset.schema.event_codes(part.codes)[:, place] for part in parts]
         else:  # beside the rows of their source, as arrays have them
             kept = self.record.data
             beside = load(kept.source, **kept.options.given() | {"labelled": True})
             labels = [part.codes[:, 0].long() for part in (beside.train, beside.test)]
         file = f"classifier-{hashlib.sha256(label.encode()).hexdigest()[:8]}.safetensors"
-        learned = ClassifierFeatures(self.format, parts[0], labels[0], place, label).keep(
+        learned = ClassifierFeatures(self.format.plain, parts[0], labels[0], place, label).keep(
             self.path / file
         )
         return learned.measure_accuracy(parts[1], labels[1])
@@ -300,7 +302,7 @@ class Run(Fitted):
     def _dataset_or_none(self, needed: bool) -> Dataset | None:
         """The data that the run was fitted to; None where they are gone, and not needed."""
         try:
-            return None if self.in_memory else self.dataset()
+            return None if self.in_memory else self.dataset().plain()
         except UserError:
             if needed:
                 raise
@@ -386,7 +388,7 @@ class Run(Fitted):
 
 def reload_data(origin: Origin, rows: dict[str, int], path: Path) -> Dataset:
     """The data that a run or a comparison was made of, split as then. UserError where they are gone or have changed since."""
-    dataset = load(origin.source, **origin.options.given())
+    dataset = load(origin.source, **{"relations": [], **origin.options.given()})
     if dataset.fingerprint != origin.fingerprint:
         raise UserError(
             f"{origin.source} has changed since {path} was fitted to it; fit anew, or restore the file"

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
 BY_DATA = {  # whose keys are names of columns, units, tasks, programs, quantiles, measures
     "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses",
-    "model.tasks", "model.refuses",
+    "model.tasks", "model.refuses", "relations[].breaks[]",
     "board[].reconstruction", "board[].health", "board[].coded.others", "samples.numbers", "samples.missing", "sealed",
 }  # fmt: skip
 

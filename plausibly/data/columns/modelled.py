@@ -233,8 +233,15 @@ class ModelledColumn(Column):
         return self.spell(np.round(np.array([value])).astype(np.int64))[0]
 
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> ColumnValues:
-        """Cells drawn inside the events' codes; holes are spelled as often in each way as in training."""
-        values = self.kind.draw(events, generator)
+        """Cells drawn inside the events' codes."""
+        return self.dress(self.within_type(self.kind.draw(events, generator)), generator)
+
+    def within_type(self, values: np.ndarray) -> np.ndarray:
+        """Drawn values; for one that the column's type cannot hold the nearest that it can."""
+        return values
+
+    def dress(self, values: np.ndarray, generator: np.random.Generator) -> ColumnValues:
+        """Cells of drawn values; holes are spelled as often in each way as in training."""
         texts = np.array([None, OTHER_TEXT], dtype=object)[(values == self.other).astype(np.int64)]
         if self.marks and (holes := np.flatnonzero(self.kind.is_hole(values))).size:
             ways = np.array([max(self.holes - sum(self.marked), 1), *self.marked], dtype=np.float64)

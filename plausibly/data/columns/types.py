@@ -174,13 +174,11 @@ class LatticeColumn(ModelledColumn):
         """The first and the last step that lie between two numbers of units."""
         return -((self.start - ends[0]) // self.step), (ends[1] - self.start) // self.step
 
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
-        """Cells drawn inside the codes; for one that the column's type cannot hold the nearest that it can."""
-        cells, ends = super().draw(codes, generator), self.tick_ends
-        if ends is not None:
-            foreseen = codes < self.kind.regular
-            cells.values[foreseen] = cells.values[foreseen].clip(*self.steps_between(ends))
-        return cells
+    def within_type(self, values: np.ndarray) -> np.ndarray:
+        if self.tick_ends is None:
+            return values
+        clipped = values.clip(*self.steps_between(self.tick_ends))
+        return np.where(self.foresees(values), clipped, values)
 
 
 @dataclass(frozen=True)

@@ -34,18 +34,24 @@ class Block(ABC):
     Its `values` are what it needs to give the cells of rows back: any type that can be indexed, an array or one with a
     static `join`. Where the block is `exact` they are the codes, (rows, variables). `opened` is what the container makes of
     rows, and `seen`, bool (rows, variables), tells which cells are known; None: all are. What has no variables inherits all
-    that is asked of each.
+    that is asked of each. Of one that follows from others, `parents` are their places among the blocks: all that speaks of
+    codes is asked of what it is `given` their values.
     """
 
     places: slice | np.ndarray = slice(0)
     kinds: tuple[Kind, ...] = ()
     names: tuple[str, ...] = ()
+    parents: tuple[int, ...] = ()
     exact = False
 
     @property
     def variables(self) -> Sequence[Variable]:
         """For each variable what tells its values."""
         return ()
+
+    def given(self, values: Sequence[Any]) -> Block:
+        """The block of rows of which its parents' values are these."""
+        return self
 
     @abstractmethod
     def read(self, opened: Any, asked: bool) -> tuple[Any, np.ndarray | None]:

@@ -13,6 +13,7 @@ from plausibly.data.formats.container import Container
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import ColumnMatrix, FrameContainer
 from plausibly.data.labels import label_from_json
+from plausibly.data.relations.following import Follower
 from plausibly.errors import UserError
 from plausibly.events.kinds import lists_to_tuples
 from plausibly.events.schema import Schema
@@ -44,6 +45,7 @@ def _read_arguments(document: Document) -> dict[str, Any]:
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "columns": _read_columns,
+    "followers": lambda documents: [Follower.from_json(document) for document in documents],
     "labels": lambda labels: tuple(map(label_from_json, labels)),
     "dialect": lambda document: Dialect(**lists_to_tuples(document)),
     "schema": Schema.from_json,

@@ -25,14 +25,16 @@ from plausibly.data.files.tables import TEXT_SUFFIXES
 from plausibly.data.formats.block import Block
 from plausibly.data.formats.column_blocks import AsideBlock, ColumnBlock, OpenFrame, category_of
 from plausibly.data.formats.container import Container
+from plausibly.data.formats.following_blocks import FollowingBlock
 from plausibly.data.labels import label_to_json, names_of
+from plausibly.data.relations.following import Follower
 from plausibly.errors import UserError, as_number, count_phrase
 from plausibly.events.kinds import Kind
 from plausibly.system.files import suffix_of, writer_for
 
 
 class FrameContainer(Container):
-    """Columns in the order of the file; `dialect` is None for tables whose cells have types."""
+    """Columns in the order of the file, of which some are `followers`; `dialect` is None where cells have types."""
 
     word = "table"
 
@@ -42,30 +44,53 @@ class FrameContainer(Container):
         labels: Iterable[Any] = (),
         dialect: Dialect | None = None,
         dropped: Iterable[str] = (),
+        followers: Iterable[Follower] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.labels = tuple(labels) or tuple(column.name for column in self.columns)
         self.dialect, self.dropped = dialect, tuple(dropped)
         self.modelled = tuple(c for c in self.columns if isinstance(c, ModelledColumn))
         self.aside = tuple(c for c in self.columns if isinstance(c, AsideColumn))
+        self.followers = tuple(followers)
         self.shape = (len(self.modelled),)
         if len(self.labels) != len(self.columns):
             raise ValueError("labels that do not fit the columns")
 
     def with_kinds(self, kinds: Sequence[Kind]) -> FrameContainer:
-        each = iter(kinds)
+        named = dict(zip((column.name for column in self.modelled), kinds, strict=True))
+        followers = [each.with_kind(named.pop(each.relation.column)) for each in self.followers]
         columns = [
-            replace(column, kind=next(each)) if isinstance(column, ModelledColumn) else column
+            replace(column, kind=named[column.name])
+            if isinstance(column, ModelledColumn) and column.name in named
+            else column
             for column in self.columns
         ]
-        return FrameContainer(columns, self.labels, self.dialect, self.dropped)
+        return FrameContainer(columns, self.labels, self.dialect, self.dropped, followers)
 
     def blocks(self) -> list[Block]:
         if not self.modelled:
             found = ", ".join(f"{c.name!r} is {c.role}" for c in self.aside[:5])
             raise UserError(f"nothing to model: {found or 'there are no columns'}")
-        modelled = [ColumnBlock(column, place) for place, column in enumerate(self.modelled)]
+        followers = {follower.relation.column: follower for follower in self.followers}
+        if len(followers) < len(self.followers):
+            raise ValueError("a column follows twice")
+        modelled = [
+            self._block(place, followers.get(column.name))
+            for place, column in enumerate(self.modelled)
+        ]
         return [*modelled, *map(AsideBlock, self.aside)]
+
+    def _block(self, place: int, follower: Follower | None) -> Block:
+        column = self.modelled[place]
+        if follower is None:
+            return ColumnBlock(column, place)
+        places = {other.name: at for at, other in enumerate(self.modelled)}
+        parents = {places[name]: self.modelled[places[name]] for name in follower.relation.of}
+        return FollowingBlock(column, place, follower, parents)
+
+    def with_followers(self, followers: Iterable[Follower]) -> FrameContainer:
+        """The same, whose columns follow so."""
+        return FrameContainer(self.columns, self.labels, self.dialect, self.dropped, followers)
 
     def open(self, rows: Any, asked: bool) -> OpenFrame:
         import pandas as pd
@@ -143,6 +168,7 @@ class FrameContainer(Container):
             "labels": [label_to_json(label) for label in self.labels],
             "dialect": None if self.dialect is None else asdict(self.dialect),
             "dropped": list(self.dropped),
+            **({"followers": [f.to_json() for f in self.followers]} if self.followers else {}),
         }
 
 

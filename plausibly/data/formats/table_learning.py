@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor
@@ -19,13 +19,24 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
 from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.files.dialects import Dialect
+from plausibly.data.formats.column_blocks import column_cells
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.frame_container import FrameContainer, list_names, refuse_repeated
 from plausibly.data.labels import label_text, names_of
+from plausibly.data.relations.finding import (
+    NO_ROLES,
+    Roles,
+    find_relations,
+    learn_followers,
+    read_relation,
+)
+from plausibly.data.relations.relation import Relation
 from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.events.kinds import Category, Grid, Kind
 
 COLUMNS_PER_REPORT = 500  # after which progress is told
+MAX_FOLLOWED_ROWS = 100_000  # training rows in which relations are looked for
+FOUND = "found"  # in a list of relations: those that are found
 TEXT = Storage("str", "text")
 
 
@@ -66,6 +77,49 @@ def learn_columns(
     ]
     _refuse_all_aside(columns, len(frame))
     return columns
+
+
+@dataclass(frozen=True)
+class RelationWishes:
+    """The relations that columns shall follow by: those that are `said`, and, with `sought`, those that are found.
+
+    Of these none has the target as a parent, and none leads out of the context. With `blind` none is looked for at all.
+    """
+
+    sought: bool = True
+    said: tuple[str, ...] = ()
+    blind: bool = False
+    roles: Roles = NO_ROLES
+
+    @classmethod
+    def of(cls, relations: bool | Sequence[str] | None, roles: Roles) -> Self:
+        """As `load` is asked: all that are found, none, or a list, in which FOUND stands for those that are found."""
+        if relations is None or isinstance(relations, bool):
+            return cls(bool(relations), (), relations is False, roles)
+        said = tuple(text for text in relations if text != FOUND)
+        return cls(FOUND in relations, said, False, roles)
+
+
+def follow_relations(
+    format: Format, rows: Any, wishes: RelationWishes
+) -> tuple[Format, list[Relation]]:
+    """The format whose columns follow from others, by training rows; and all relations that are known of them."""
+    if len(format.names) < 2 or wishes.blind:
+        return format, []
+    table = format.table
+    assert table is not None
+    if len(rows) > MAX_FOLLOWED_ROWS:
+        rows = rows.iloc[np.linspace(0, len(rows) - 1, MAX_FOLLOWED_ROWS).astype(np.int64)]
+    pairs = column_cells(format.blocks, format.events(rows).values)
+    said = [read_relation(text, pairs) for text in wishes.said]
+    found, followed = find_relations(pairs, wishes.roles, [each for each in said if each.follows])
+    if not wishes.sought:
+        followed = [each for each in followed if each in said]
+    texts = {each.text for each in said}
+    known = [*said, *(each for each in found if each.text not in texts)]
+    if not followed:
+        return format, known
+    return Format(table.with_followers(learn_followers(followed, pairs))), known
 
 
 def reserve_unseen(format: Format, train: Tensor) -> Format:

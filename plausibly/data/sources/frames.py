@@ -26,9 +26,15 @@ from plausibly.data.files.regularity import TextStart, describe_irregularities, 
 from plausibly.data.files.tables import UTF16_NOTE, frame_fingerprint
 from plausibly.data.formats.column_blocks import column_cells
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.table_learning import check_options, learn_table_format, reserve_unseen
+from plausibly.data.formats.table_learning import (
+    RelationWishes,
+    check_options,
+    follow_relations,
+    learn_table_format,
+    reserve_unseen,
+)
 from plausibly.data.labels import names_of
-from plausibly.data.relations import find_relations
+from plausibly.data.relations.relation import Relation
 from plausibly.data.sources.rows import Places, Rows, split_events
 from plausibly.data.sources.source import MemorySource
 from plausibly.errors import UserError
@@ -40,6 +46,8 @@ class TableRows(Rows):
     names: list[str]
     dialect: Dialect | None
     said: list[str]
+    taught: Any
+    relations: list[Relation]
 
     def check(self, kinds: dict[str, str], drop: tuple[str, ...]) -> None:
         check_options(self.names, self.count, kinds, drop)
@@ -60,8 +68,13 @@ class TableRows(Rows):
         seed: int,
         on_progress: RowProgress,
     ) -> Format:
-        rows = self.teach(train, seed)
-        return learn_table_format(rows, self.dialect, kinds, drop, len(train), on_progress)
+        self.taught = self.teach(train, seed)
+        return learn_table_format(self.taught, self.dialect, kinds, drop, len(train), on_progress)
+
+    def follow(self, format: Format, wishes: RelationWishes) -> Format:
+        found, self.relations = follow_relations(format, self.taught, wishes)
+        del self.taught
+        return found
 
     def reserve_unseen(self, format: Format, train: Events) -> Format:
         return reserve_unseen(format, train.codes)
@@ -69,9 +82,8 @@ class TableRows(Rows):
     def describe(self, dataset: Dataset) -> None:
         table = dataset.format.table
         assert table is not None
-        dataset.relations = find_relations(dataset.format, dataset.shown)
-        told = [f"{each}; --drop {each.column} leaves it out" for each in dataset.relations]
-        dataset.notes += told + self.said + table.notes(self.whole)
+        dataset.relations = self.relations
+        dataset.notes += self.said + table.notes(self.whole)
         if self.dialect is not None:
             odd = describe_irregularities(self.start(), self.count, table)
             dataset.notes += describe_spellings(self.whole, spelled_columns(dataset)) + odd

@@ -17,6 +17,7 @@ from plausibly.data.formats.array_blocks import MAX_LABELS
 from plausibly.data.formats.array_container import ArrayContainer, LabelledContainer, prepend_labels
 from plausibly.data.formats.array_learning import learn_array_format
 from plausibly.data.formats.format import Format
+from plausibly.data.formats.table_learning import RelationWishes
 from plausibly.errors import UserError, count_phrase
 
 Places = Mapping[str, np.ndarray]  # the places of the rows of each part
@@ -60,6 +61,10 @@ class Rows(ABC):
     @abstractmethod
     def events(self, format: Format, places: Places, on_progress: RowProgress) -> dict[str, Events]:
         """Events of each part's rows; where those of training have no values, those that taught the format as `shown`."""
+
+    def follow(self, format: Format, wishes: RelationWishes) -> Format:
+        """The format whose columns follow from others, where it has columns and rows show it."""
+        return format
 
     def reserve_unseen(self, format: Format, train: Events) -> Format:
         """The format with room for cells that training does not show, where it has columns."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from plausibly.data.formats.block import Variable
 from plausibly.data.formats.format import Format
 from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Kind
@@ -103,9 +104,9 @@ class Answer:
 
 
 def make_answer(
-    format: Format, place: int, given: Mapping[str, Any], found: QueryOutcome
+    format: Format, place: int, given: Mapping[str, Any], found: QueryOutcome, variable: Variable
 ) -> Answer:
-    """The answer to a query of one row about the variable `place`."""
+    """The answer to a query of one row about the variable `place`, whose values another tells."""
     outcome, kind = found.outcome, format.schema.kinds[place]
     blank = Answer(
         format.names[place], given, found.word, kind.continuous, effective=found.effective
@@ -114,7 +115,7 @@ def make_answer(
         return blank
     hole, unforeseen = special_probabilities(outcome, kind)
     bits = float(entropy_of(outcome, kind, 1)) / log(2) if found.dense else None
-    values = summarise_outcome(format, place, outcome, kind)
+    values = summarise_outcome(variable, outcome, kind)
     return replace(blank, hole=hole, unforeseen=unforeseen, entropy_bits=bits, **values)
 
 
@@ -147,32 +148,27 @@ def special_probabilities(outcome: Single, kind: Kind) -> tuple[float, float]:
     return hole, other
 
 
-def summarise_outcome(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
+def summarise_outcome(variable: Variable, outcome: Single, kind: Kind) -> dict[str, Any]:
     """The levels of a category with their probabilities, or the mean and quantiles of a number."""
     if isinstance(kind, Category) and is_of_codes(outcome):
-        return {"levels": level_shares(format, place, kind, probabilities(outcome))}
-    return number_summary(format, place, outcome, kind)
+        return {"levels": level_shares(variable, kind, probabilities(outcome))}
+    return number_summary(variable, outcome, kind)
 
 
-def level_shares(
-    format: Format, place: int, kind: Category, p: np.ndarray
-) -> list[tuple[str, float]]:
+def level_shares(variable: Variable, kind: Category, p: np.ndarray) -> list[tuple[str, float]]:
     """Every level with its probability, the most probable first."""
     values = np.arange(kind.levels + len(kind.rare))
     shares = p[np.minimum(values, kind.levels)] * np.exp(kind.log_within(values))
     order = np.argsort(-shares, kind="stable")
     return [
         (text, float(share))
-        for text, share in zip(format.variables[place].spell(order), shares[order], strict=True)
+        for text, share in zip(variable.spell(order), shares[order], strict=True)
     ]
 
 
-def number_summary(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
+def number_summary(variable: Variable, outcome: Single, kind: Kind) -> dict[str, Any]:
     """Mean and quantiles of a number, as its column shows them."""
     found = outcome_cdf(kind, outcome)
     places = found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist()
-    shown = {
-        q: format.variables[place].display(value)
-        for q, value in zip(QUANTILE_LEVELS, places, strict=True)
-    }
-    return {"mean": format.variables[place].display(found.mean().item()), "quantiles": shown}
+    shown = {q: variable.display(value) for q, value in zip(QUANTILE_LEVELS, places, strict=True)}
+    return {"mean": variable.display(found.mean().item()), "quantiles": shown}

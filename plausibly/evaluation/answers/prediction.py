@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -18,6 +19,7 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.data.events import Events, RowProgress, ignore_progress
+from plausibly.data.formats.following_blocks import RestoredVariable
 from plausibly.data.formats.format import Format
 from plausibly.data.questions import Question, variable_named
 from plausibly.errors import UserError
@@ -94,6 +96,10 @@ def classify_rows(
         told.append(found.effective)
     rows = asked.evidence.flatten()
     truth = torch.where(rows.observed[:, i], rows.x[:, i].long(), -1)
+    if isinstance(variable := format.variable_in(asked.events, i), RestoredVariable):
+        codes = np.stack([variable.codes_of(level) for level in range(kind.regular)], 1)
+        chances = np.take_along_axis(chances, codes, 1)
+        truth = torch.from_numpy(restore_levels(truth.numpy(), codes))
     return Classification(
         name_labels(format, i, kind),
         chances,
@@ -102,6 +108,12 @@ def classify_rows(
         word_for_rows(classify, model, asked) or "",
         asked.events.groups,
     )
+
+
+def restore_levels(codes: np.ndarray, codes_of_levels: np.ndarray) -> np.ndarray:
+    """The level of each row's code, of which `codes_of_levels` (rows, levels) are those of its levels; others as they are."""
+    levels = (codes[:, None] == codes_of_levels).argmax(1)
+    return np.where((codes[:, None] == codes_of_levels).any(1), levels, codes)
 
 
 def has_one_order(model: Trainable) -> TypeGuard[AutoregressiveModel]:
@@ -162,7 +174,7 @@ def ask_rows(format: Format, events: Events, present: Collection[str], target: i
 
     A hole of these is a part of the evidence: the code of holes, or that of what is not foreseen.
     """
-    rows = events.evidence().flatten()
+    rows = replace(events, early=None).evidence().flatten()
     codes, observed = rows.x.clone(), rows.observed.clone()
     for i, kind in enumerate(format.schema.kinds):
         unknown = ~observed[:, i]
@@ -171,6 +183,9 @@ def ask_rows(format: Format, events: Events, present: Collection[str], target: i
             codes[unknown, i] = codes.new_tensor(kind.event_of_hole)
             observed[:, i] = True
     shape = events.codes.shape
+    if events.early is not None:
+        told = format.observe(events, observed.view(shape))
+        return Question(told.evidence(), target, told)
     return Question(Evidence(codes.view(shape), observed.view(shape)), target, events)
 
 

@@ -165,13 +165,14 @@ def evaluate_regression(
     kind = format.schema.kinds[place]
     found = outcome_cdf(kind, answer.outcome)
     truth = known_numbers(format, events, place)
-    start, end = format.variables[place].in_units(np.array([0.0, 1.0]))
-    low, high = (format.variables[place].in_units(each) for each in shortest_interval(kind, found))
+    variable = format.variable_in(events, place)
+    start, end = (variable.in_units(np.full(len(events), at)) for at in (0.0, 1.0))
+    low, high = (variable.in_units(each) for each in shortest_interval(kind, found))
     return Regression(
         format.names[place],
         answer.word,
-        mean=format.variables[place].in_units(found.mean()),
-        median=format.variables[place].in_units(found.quantiles(np.array([0.5]))[0]),
+        mean=variable.in_units(found.mean()),
+        median=variable.in_units(found.quantiles(np.array([0.5]))[0]),
         interval=np.stack([low, high], 1),
         truth=truth,
         nats=log_losses(format, events, place, answer),

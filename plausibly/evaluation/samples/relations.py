@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.data.dataset import Relation
-from plausibly.data.relations import sum_holds
+from plausibly.data.formats.column_blocks import column_cells
+from plausibly.data.relations.relation import Relation
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
@@ -48,18 +48,26 @@ def relation_shares(
     made, real, train = written
     found = []
     for relation in relations:
-        if relation.how == "sum":
-            shares = [
-                _share(np.concatenate([sum_holds(format, relation, part) for part in sort]))
-                for sort in sorts
-            ]
-        else:
-            places = [format.names.index(name) for name in (relation.column, *relation.of)]
+        if relation.how == "function":
+            places = [format.names.index(name) for name in relation.columns]
             shares = [
                 _share(function_holds(train[:, places], rows[:, places])) for rows in (made, real)
             ]
+        else:
+            shares = [
+                _share(np.concatenate([formula_holds(format, relation, part) for part in sort]))
+                for sort in sorts
+            ]
         found.append(RelationShare(relation, *shares))
     return found
+
+
+def formula_holds(format: Format, relation: Relation, events: Events) -> np.ndarray:
+    """True where a relation holds, bool, of the rows that can be asked."""
+    pairs = column_cells(format.blocks, events.values)
+    columns = {column.name: column for column, _ in pairs}
+    holds, asked = relation.holds(columns, {column.name: cells for column, cells in pairs})
+    return holds[asked]
 
 
 def function_holds(train: np.ndarray, rows: np.ndarray) -> np.ndarray:

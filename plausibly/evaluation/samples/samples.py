@@ -43,9 +43,9 @@ from plausibly.evaluation.samples.usefulness import MAX_LEVELS, PredictionContes
 from plausibly.printing import html_table
 
 if TYPE_CHECKING:
-    from plausibly.data.dataset import Relation
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
+    from plausibly.data.relations.relation import Relation
 
 SAMPLE_ROWS = 2000
 MIN_ROWS = 20
@@ -245,8 +245,13 @@ def judge_auc(
     on_progress: RowProgress = ignore_progress,
 ) -> Number:
     """The two-sample AUC alone, of as many samples as real rows."""
+    made, real = format.plain_events(made), format.plain_events(real)
     return two_sample_auc(
-        make_judge(format, real, made), len(real), seed, on_progress=on_progress, groups=real.groups
+        make_judge(format.plain, real, made),
+        len(real),
+        seed,
+        on_progress=on_progress,
+        groups=real.groups,
     )
 
 
