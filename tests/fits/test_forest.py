@@ -395,5 +395,17 @@ def test_a_saved_forest_says_the_same(forest):
     assert other.free_parameters == forest.free_parameters > ROWS
 
 
+def test_a_splits_two_numbers_count_and_a_leafs_do_not(forest):
+    """Of trees whose nodes lead to two or none there is a split less than leaves in each."""
+    for own in forest.conditionals:
+        nodes = torch.cat([own.nodes, own.step_nodes])
+        trees = own.roots.numel() + own.step_roots.numel()
+        splits = int((nodes[:, 0] < 0).sum()) - trees
+        laws = (own.kind.codes - 1) * (1 + len(own.table)) + len(own.weights) - 1
+        learned = len(own.entries) + own.step_values.numel()
+        assert own.free_parameters == laws + learned + 2 * splits
+        assert splits > 0 or not len(own.table)
+
+
 def test_too_many_variables_are_refused():
     assert "more than 2,000" in (Forest.accepts(Schema((2001,), (Category(2),) * 2001)) or "")

@@ -286,6 +286,13 @@ def test_one_row_is_answered_alike_wherever_it_stands(context):
     assert marginal(model, Evidence(x[:0], observed[:0]), 32).shape == (0,)
 
 
+def test_the_codes_of_a_context_share_the_draws_that_are_asked_for():
+    """96 among 3 codes, 32 for each."""
+    asked = Evidence(torch.zeros(2, 4), (torch.arange(4) == 2).expand(2, 4))
+    found = query(made_up(TABLE, 3, context=(0,)), asked, 0, generator_for(CPU, 5), 96)
+    assert found.effective.draws == 96
+
+
 def test_real_targets_are_mixtures_over_draws():
     """p(real | bit) by the same sum over a grid of latents, in mean and share below; a real context by its draws."""
     schema = Schema((3,), (Real(), Category(2), Category(2)))

@@ -1,6 +1,8 @@
 """Numbers for samples: against direct sums, closed forms and sklearn, on known configurations, and under planted faults."""
 
+import hashlib
 import json
+import struct
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -620,6 +622,16 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
     monkeypatch.setattr(readers, "STEPS", 300)
     (tmp_path / "kept.safetensors").write_bytes(b"damaged")
     assert made().keep(tmp_path / "kept.safetensors").checksum == first.checksum
+
+
+def test_a_checksum_is_of_all_names_shapes_and_numbers():
+    """SHA-256 of each tensor's name, shape and bytes by name."""
+    network = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, -2.0]]))
+        network.bias.fill_(0.5)
+    packed = b"bias(1,)" + struct.pack("<f", 0.5) + b"weight(1, 2)" + struct.pack("<2f", 1, -2)
+    assert readers.weights_sum(network) == hashlib.sha256(packed).hexdigest()
 
 
 def test_a_classifier_does_not_see_its_label(table, monkeypatch):

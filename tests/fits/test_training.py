@@ -101,6 +101,14 @@ def test_training_stops_when_validation_does_not_improve():
     assert training.waited == 3
 
 
+def test_training_is_still_when_enough_steps_brought_nothing_too():
+    """Of 3 validations and 70 steps, 10 a validation, the steps come last; of 8 validations and 70 steps they do not."""
+    for patience, last in ((3, 7), (8, 8)):
+        training = fresh(Plan(steps=5000, every=10, patience=patience, still=70))
+        for training.waited in range(10):
+            assert training.is_done is (training.waited >= last)
+
+
 @pytest.mark.parametrize("cause", ["rate", "weights"])
 def test_a_loss_that_is_not_finite_stops_and_restores(cause):
     training = fresh(Plan(steps=200, every=1, clip=1e30, rate=1e30 if cause == "rate" else 1e-3))

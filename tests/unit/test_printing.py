@@ -47,6 +47,8 @@ def test_money_is_money():
         (0.4306, 0.13, "0.43 ± 0.13"),
         (1, 0, "1 ± 0"),
         (17660.4, None, "17,660"),
+        (17660.4, float("nan"), "17,660"),
+        (17660.4, float("inf"), "17,660"),
     ],
 )
 def test_a_number_has_the_places_of_its_error(value, error, told):
