@@ -147,6 +147,17 @@ def test_effective_draws_of_weights_that_no_look_evened_are_kongs():
     assert 1 < float(cloud.effective.min()) < 4
 
 
+def test_what_rows_know_stays_theirs_where_particles_are_drawn_anew():
+    model, events = strong(MODELS["fvsbn"].tiny(SMALL), 3.0), SMALL.all_events()
+    asked = Evidence(events, (torch.arange(5) % 2 == 1).expand(len(events), 5))
+    particles = Particles(
+        model, LookaheadTree(model, generator_for(CPU, 0)), asked, 6, generator_for(CPU, 1)
+    )
+    particles.weights += torch.arange(len(particles.weights)) % 6 * 9.0  # of uneven ones
+    found = particles.draw_to(4).x
+    assert (found == events[:, None])[..., 1::2].all()
+
+
 def test_rows_that_few_particles_tell_of_are_filled_by_more():
     """Of two particles never enough do."""
     model = pairs(2)

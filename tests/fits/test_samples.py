@@ -91,6 +91,12 @@ def test_auc_is_the_area_under_the_curve_ties_counted_half():
         )
 
 
+def test_the_error_of_auc_is_delongs_by_hand():
+    """Placements .5, 1, 1 and 1, 2/3: variances 1/12 of 3 and 1/18 of 2."""
+    found = roc_auc(np.array([1.0, 3.0, 4.0]), np.array([0.0, 2.0]))
+    assert found == pytest.approx((5 / 6, (1 / 36 + 1 / 36) ** 0.5))
+
+
 def test_the_error_of_auc_is_that_of_a_bootstrap():
     chance = np.random.default_rng(1)
     for shift, levels in ((0.0, 1), (0.7, 1), (1.5, 1), (0.7, 0.02)):

@@ -255,3 +255,9 @@ def test_an_event_has_variables_and_not_too_many(shape: tuple[int, ...]) -> None
 def test_malformed_kinds_are_refused(document: dict) -> None:
     with pytest.raises(ValueError):
         Kind.from_json(document)
+
+
+@pytest.mark.parametrize("edges", [(0.0, 0.0, 1.0), (1.0, 0.0)])
+def test_edges_that_do_not_rise_are_refused(edges):
+    with pytest.raises(ValueError, match="each above the one before"):
+        Real(edges=edges)
