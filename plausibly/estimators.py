@@ -38,8 +38,8 @@ from plausibly.fitting.settings import DataRequest, Settings, make_settings
 from plausibly.models import model_name
 from plausibly.runs.fitted import warn_of_bounds
 from plausibly.runs.model_classes import model_class
-from plausibly.runs.sharded import Sharded
 from plausibly.tasks.classify import classify
+from plausibly.tasks.sample import sample
 from plausibly.tasks.score import score
 
 
@@ -251,7 +251,8 @@ class LabelledModel:
 
     def sample(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
         """Rows and the number of the class of each."""
-        drawn = Sharded(self.model, self.format).sample_codes(n, seed).flatten(1)
+        allowed = self.model.schema.allowed(holes=True)
+        drawn = sample(self.model, n, seed, 0, allowed).flatten(1)
         codes = drawn[:, : self.place].view(n, *self.format.schema.shape)
         rows = self.format.draw(codes, np.random.default_rng((seed, 1)))
         return self.format.rows(rows), self.codes.argsort()[drawn[:, self.place].long().numpy()]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from distributed import Client, Future
 
-RUN_FILES = ("run.json", "weights.safetensors")  # of a run, that its shards need
+# of a run, that its shards need, as far as it has them
+RUN_FILES = ("run.json", "weights.safetensors", "calibration.safetensors", "heldout.safetensors")
 MAX_WAIT_SECONDS = 60  # seconds to wait for a scheduler or for the first worker
 SHARDS_AHEAD = 2  # shards for each thread of the cluster that are sent before they are asked for
 
@@ -58,7 +59,8 @@ class Cluster:
     def __call__(
         self, run: Run, job: ShardJob, todo: Iterator[Numbered]
     ) -> Iterator[tuple[int, pa.Table]]:
-        files = {name: (run.path / name).read_bytes() for name in RUN_FILES}
+        held = [name for name in RUN_FILES if (run.path / name).is_file()]
+        files = {name: (run.path / name).read_bytes() for name in held}
         parcel = RunParcel(__version__, files, self.device, self.threads, self.model)
         with _connect(self.address) as client:
             # a task, not scattered data: a worker that ends would take that with it
@@ -170,7 +172,8 @@ def _table(data: bytes) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()
 
 
-_runs: dict[str, Run] = {}  # that this worker has opened
+# that this worker has opened, with their folders, which go with it
+_runs: dict[str, tuple[Run, tempfile.TemporaryDirectory[str]]] = {}
 _one_at_a_time = Lock()
 
 
@@ -190,8 +193,8 @@ def _open_run(parcel: RunParcel) -> Run:
             f"a worker has plausibly {__version__}, but this is {parcel.version}; install the same there"
         )
     if parcel.name not in _runs:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in parcel.files.items():
-                (Path(folder) / name).write_bytes(data)
-            _runs[parcel.name] = Run.open(folder, parcel.device, parcel.model)
-    return _runs[parcel.name]
+        folder = tempfile.TemporaryDirectory()
+        for name, data in parcel.files.items():
+            (Path(folder.name) / name).write_bytes(data)
+        _runs[parcel.name] = Run.open(folder.name, parcel.device, parcel.model), folder
+    return _runs[parcel.name][0]

@@ -108,7 +108,7 @@ def test_scores_in_a_file_are_those_in_memory(run, folder, tmp_path, name):
     pd.testing.assert_frame_equal(found, expected, check_exact=False, atol=1e-6)
     assert scored.told == expected.attrs
     assert scored.marked == {name: int(expected[name].sum()) for name in ("more_likely", "anomaly")}
-    assert scored.few[0]["nats"].tolist() == sorted(expected["nats"])[:10]
+    assert scored.few[0]["excess"].tolist() == sorted(expected["excess"], reverse=True)[:10]
     in_memory, frames = files.score_to(run, str(folder / name), None, fdr=0.2)
     assert in_memory.rows == N and len(frames) == 3
 
