@@ -365,7 +365,7 @@ def simulate_bounds(
         return lower, upper
     # the torch generator draws codes alone
     inside = np.random.default_rng(generator.initial_seed())
-    whole = format.beyond()  # such rows follow p, whatever was seen
+    whole = format.beyond  # such rows follow p, whatever was seen
     within = leave_out(whole, whole.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
 
