@@ -133,7 +133,7 @@ def add_steps(
 
     numbers = np.arange(len(steps.values), dtype=np.int16)
     entries, found = np.stack([numbers, np.ones_like(numbers)], 1), list[np.ndarray]()
-    for start in range(0, len(features), ROWS_AT_ONCE):
+    for start in range(0, max(1, len(features)), ROWS_AT_ONCE):
         some = features[start : start + ROWS_AT_ONCE]
         reached = np.zeros((len(some), len(steps.values)))
         add_leaves(some, steps.nodes, entries, steps.roots, reached)

@@ -46,9 +46,11 @@ from plausibly.networks.inputs import Inputs
 from plausibly.objectives import WholePass
 from plausibly.outcomes.categorical import Bernoulli, Categorical
 from plausibly.outcomes.densities import MixtureDensity
+from plausibly.outcomes.discretised import DiscretisedLogistics
 from plausibly.outcomes.interpolation import interpolate_density
 from plausibly.outcomes.latents import Normal
 from plausibly.outcomes.outcome import Numeric
+from plausibly.outcomes.within import WithinEnds
 
 for room in (families, outcomes):
     for file in iter_modules(room.__path__):
@@ -101,7 +103,8 @@ def ask_one(single, x, codes):
     single.truncate(Allowed(torch.zeros(codes)))[0].log_prob(x)
     if isinstance(single, Numeric):
         allowed = Allowed(torch.zeros(codes), torch.tensor([[-0.5, 0.5]]))
-        for within in (single.truncate(allowed)[0], single.truncate(allowed)[0].one(0)):
+        found = single.truncate(allowed)[0]
+        for within in (found, found.one(0)) if isinstance(found, WithinEnds) else (found,):
             within.log_prob(x), within.sample(noise()), within.mode()
             within.rows(torch.arange(len(x))).beside([within]).log_prob(x.repeat(2))
             within.truncate(Allowed(torch.zeros(codes)))
@@ -256,9 +259,18 @@ def test_models_and_outcomes():
         for schema in (*SCHEMAS.values(), MANY_LEVELS):
             for n in BATCHES:
                 walk_networks(schema, n)
+        for n in BATCHES:
+            walk_levels(n)
         for lead in LEADS:
             score_batch(lead)
     assert not sorted({method.__qualname__ for _, _, method, _ in find_methods()} - called)
+
+
+def walk_levels(n):
+    """Logistics over levels, of two variables."""
+    form = torch.zeros(n, 2, 3)
+    outcome = DiscretisedLogistics(form.log_softmax(-1), form, form, 5)
+    ask(outcome, torch.ones(n, 2), Schema((2,), (Level(levels=5, width=1),) * 2))
 
 
 def walk_networks(schema, n):
