@@ -138,7 +138,7 @@ def test_the_page_lists_every_key_of_every_command(told):
 
 def test_every_command_has_its_line():
     known = {str(command) for command in app if not str(command).startswith("-")}
-    assert known == {*CALLS, "benchmark", "ensemble"}
+    assert known == {*CALLS, "benchmark", "ensemble", "serve"}  # which answers over HTTP
 
 
 def test_the_page_lists_the_public_names():
