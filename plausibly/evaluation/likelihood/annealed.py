@@ -363,8 +363,7 @@ def simulate_bounds(
     lower, upper = annealing.both(drawn, z)
     if sigma is not None:
         return lower, upper
-    # the torch generator draws codes alone
-    inside = np.random.default_rng(generator.initial_seed())
+    inside = np.random.default_rng(generator.initial_seed())  # torch's draws codes alone
     whole = format.beyond  # such rows follow p, whatever was seen
     within = leave_out(whole, whole.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
