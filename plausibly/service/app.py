@@ -57,7 +57,8 @@ def make_app(
     app.add_middleware(Guard, hosts=hosts, token=token)
     app.state.engines = engines
     add_errors(app)
-    add_overview(app, engines)
+    add_state(app, engines)
+    add_runs(app, engines)
     for task, body in BODIES.items():
         add_task(app, engines, task, body)
     return app
@@ -117,8 +118,8 @@ def add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, tell_fault)
 
 
-def add_overview(app: FastAPI, engines: Mapping[str, EngineProcess]) -> None:
-    """Routes that tell what is there."""
+def add_state(app: FastAPI, engines: Mapping[str, EngineProcess]) -> None:
+    """Routes that tell how the server is."""
     registry = CollectorRegistry()
     registry.register(EngineCollector(engines.values()))
 
@@ -141,6 +142,10 @@ def add_overview(app: FastAPI, engines: Mapping[str, EngineProcess]) -> None:
         return Response(
             generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+
+def add_runs(app: FastAPI, engines: Mapping[str, EngineProcess]) -> None:
+    """Routes that tell what runs are and can."""
 
     @app.get("/v1/runs")
     async def runs() -> dict[str, list[str]]:
