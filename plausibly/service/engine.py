@@ -44,12 +44,12 @@ class Engine:
 
     def greet(self) -> None:
         """Says what the run is and can, before anything is asked."""
-        run = self.run
+        run, tasks = self.run, describe_tasks(self.run)
         hello = {
             "run": run.summary(),
-            "sign": run.sign if "score" in run_words(run) else None,
+            "sign": run.sign if "word" in tasks["score"] else None,
             "weights_sha256": run.record.weights_sha256,
-            "tasks": describe_tasks(run),
+            "tasks": tasks,
             "row": describe_row(run.format),
             "variables": run.model.schema.size,
             "rows_scored_per_second": run.record.rows_scored_per_second,
@@ -118,11 +118,6 @@ class Engine:
 
 
 SEEDED = ("sample", "query", "impute", "regress")
-
-
-def run_words(run: Run) -> set[str]:
-    """The requests that a run answers."""
-    return {name for name, told in describe_tasks(run).items() if "word" in told}
 
 
 def explain(error: Exception) -> tuple[int, str]:

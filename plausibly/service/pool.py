@@ -13,7 +13,7 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from plausibly.service.frames import LENGTHS, pack_frame
@@ -42,7 +42,6 @@ class Waiting:
     body: bytes
     answer: asyncio.Future[tuple[int, bytes]]
     tries: int = 0
-    sent: float = 0.0
 
 
 @dataclass
@@ -53,7 +52,6 @@ class Counts:
     starts: int = 0
     seconds_waited: float = 0.0
     late: int = 0
-    by_status: dict[int, int] = field(default_factory=dict)
 
 
 class EngineProcess:
@@ -122,7 +120,6 @@ class EngineProcess:
             asked = self._waiting.popleft()
             if asked.answer.done():
                 continue
-            asked.sent = time.monotonic()
             self._sent[asked.number] = asked
             with suppress(ConnectionError, RuntimeError):
                 self._process.stdin.write(

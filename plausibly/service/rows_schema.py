@@ -12,9 +12,7 @@ MAX_LEVELS = 1000  # that a schema lists
 def describe_row(format: Format) -> dict[str, Any]:
     """The JSON Schema of one row: an object of columns, or an array of numbers."""
     if format.table is None:
-        return array_schema(
-            format.container.shape if hasattr(format.container, "shape") else (len(format.names),)
-        )
+        return array_schema(format.container.shape)
     columns = {entry["name"]: column_schema(entry) for entry in format.describe()}
     modelled = [column.name for column in format.table.modelled]
     return {

@@ -227,18 +227,16 @@ def test_what_cannot_be_served_is_said(tmp_path):
     assert not Listening("0.0.0.0").is_own and Listening("::1").is_own
 
 
-def test_the_command_serves_until_it_is_stopped(tmp_path):
+def start_server(*options):
+    """A process of the command, for one run."""
+    words = ["-m", "plausibly.cli", "serve", str(KEPT / "people-chow_liu"), *options]
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *words], stdout=pipe, stderr=pipe, text=True)
+
+
+def test_the_command_serves_until_it_is_stopped():
     """Without torch in the process that answers HTTP."""
-    command = [
-        sys.executable,
-        "-m",
-        "plausibly.cli",
-        "serve",
-        str(KEPT / "people-chow_liu"),
-        "--port",
-        "0",
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server = start_server("--port", "0")
     try:
         host, port = re.match(
             r"http://([\d.]+):(\d+)/v1/runs/people-chow_liu", server.stdout.readline()
@@ -267,16 +265,7 @@ def test_elsewhere_than_here_needs_a_token_and_a_name(cli):
 def test_a_client_asks_over_a_socket_of_the_file_system(tmp_path):
     """The file alone does: it imports nothing of the package."""
     path = tmp_path / "s.sock"
-    command = [
-        sys.executable,
-        "-m",
-        "plausibly.cli",
-        "serve",
-        str(KEPT / "people-chow_liu"),
-        "--socket",
-        str(path),
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    server = start_server("--socket", str(path))
     try:
         assert server.stdout.readline().startswith(f"unix:{path}")
         assert path.stat().st_mode & 0o077 == 0
